@@ -1,0 +1,5 @@
+"""The one helper package of the book: registry of models, reproducibility, figures, viewers, teaching.
+
+bookkit resolves names and draws what it is given; the calls to transformers, diffusers, peft
+and trl stay in the notebooks, where a reader can see them.
+"""
