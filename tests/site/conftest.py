@@ -1,0 +1,204 @@
+"""The harness of the built site: a loopback server, one real browser, and pages that may ask no other host.
+
+Fixtures for every test below ``tests/site``:
+
+``site``       address and folder of the built pages (``site.url("book/index.html")``, ``site.root``)
+``browser``    one headless Chromium for the whole session (Playwright, synchronous)
+``open_page``  opens a built page in a context of its own and returns a `Visit`
+``open_html``  the same for an HTML fragment that is on no page (a viewer by itself)
+
+A `Visit` carries the Playwright ``page`` and what went wrong while it was open: ``console`` (errors),
+``crashes`` (uncaught exceptions), ``foreign`` (requests to another host, which are blocked) and
+``failed`` (requests to our own host that failed). ``visit.assert_quiet()`` asserts that all four are empty.
+
+Where the site is not built or no Chromium is installed, the tests skip and say so;
+with ``BOOK_REQUIRE_SITE=1`` they fail instead. ``BOOK_SITE`` names another folder of built pages.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
+THEMES = ("light", "dark")
+WIDTHS = (390, 1280)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.site)
+
+
+def unavailable(reason: str):
+    """Skip by name, or fail where the site tests are required."""
+    if os.environ.get("BOOK_REQUIRE_SITE") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def built_pages() -> list[str]:
+    """Paths of all built pages below the site's root, redirects and generated indices included."""
+    if not HTML.is_dir():
+        return []
+    return sorted(
+        path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts
+    )
+
+
+def pages_or_placeholder() -> list[str]:
+    """For ``parametrize``: never empty, so that a missing build is a visible skip (or failure), not silence."""
+    return built_pages() or ["(not built)"]
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+
+@dataclass
+class Site:
+    """Where the built pages are."""
+
+    root: Path
+    address: str
+
+    def url(self, path: str = "index.html") -> str:
+        return f"{self.address}/{path.lstrip('/')}"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).netloc
+
+
+@dataclass
+class Visit:
+    """One page, opened once, and everything that went wrong meanwhile."""
+
+    page: object
+    console: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+
+    def trouble(self) -> dict[str, list[str]]:
+        kinds = ("console", "crashes", "foreign", "failed")
+        return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind)}
+
+    def assert_quiet(self):
+        assert not self.trouble(), f"{self.page.url}: {self.trouble()}"
+
+
+@pytest.fixture(scope="session")
+def site():
+    if not (HTML / "index.html").is_file():
+        unavailable(f"the site is not built ({HTML} has no index.html): run make book first")
+    handler = functools.partial(QuietHandler, directory=str(HTML))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Site(HTML, f"http://127.0.0.1:{server.server_address[1]}")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if executable is None:
+        unavailable(f"no Chromium found (looked for {', '.join(BROWSERS)}): install it, or skip the site tests")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+def new_visit(browser, own_host: str | None, theme: str, width: int, height: int, **options) -> Visit:
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=theme, locale="en-GB", **options
+    )
+    # The theme's own switch keeps its choice here; an explicit choice wins over the system's setting.
+    context.add_init_script(
+        f"try {{ localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}'); }}"
+        " catch (error) {}"
+    )
+    page = context.new_page()
+    visit = Visit(page)
+
+    def guard(route):
+        url = route.request.url
+        if own_host is not None and urlsplit(url).netloc == own_host:
+            visit.own.append(url)
+            route.continue_()
+        else:
+            visit.foreign.append(url)
+            route.abort()
+
+    context.route(lambda url: not url.startswith(("data:", "blob:", "about:")), guard)
+    page.on("console", lambda message: visit.console.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visit.crashes.append(str(error)))
+    page.on(
+        "requestfailed",
+        lambda request: visit.failed.append(f"{request.url} ({request.failure})")
+        if own_host is not None and urlsplit(request.url).netloc == own_host
+        else None,
+    )
+    page.on(
+        "response",
+        lambda response: visit.failed.append(f"{response.url} ({response.status})")
+        if response.status >= 400
+        else None,
+    )
+    return visit
+
+
+@pytest.fixture
+def open_page(site, browser):
+    """``open_page("notebooks/02_tokenization.html", theme="dark", width=390) -> Visit``"""
+    visits = []
+
+    def open_(path: str = "index.html", theme: str = "light", width: int = 1280, height: int = 900, **options):
+        visit = new_visit(browser, site.host, theme, width, height, **options)
+        visits.append(visit)
+        visit.page.goto(site.url(path), wait_until="load")
+        visit.page.evaluate("document.fonts.ready")
+        return visit
+
+    yield open_
+    for visit in visits:
+        visit.page.context.close()
+
+
+@pytest.fixture
+def open_html(browser):
+    """``open_html(fragment, theme="dark") -> Visit`` of a page that holds only this fragment."""
+    visits = []
+
+    def open_(fragment: str, theme: str = "light", width: int = 1280, height: int = 900, **options):
+        visit = new_visit(browser, None, theme, width, height, **options)
+        visits.append(visit)
+        visit.page.set_content(
+            f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>One'
+            f' fragment</title></head><body><main>{fragment}</main></body></html>',
+            wait_until="load",
+        )
+        return visit
+
+    yield open_
+    for visit in visits:
+        visit.page.context.close()
