@@ -1,0 +1,52 @@
+# Generative AI, Cell by Cell. `make help` lists the targets.
+PYTHON ?= python3
+PY     := .venv/bin/python
+PORT   ?= 8000
+export PYTHONUTF8 = 1
+export TOKENIZERS_PARALLELISM = false
+
+.DEFAULT_GOAL := help
+.PHONY: help env models book test test-nbval test-site lab serve status strip student clean
+
+help:  ## list the targets, a line each
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env:  ## create .venv from requirements.lock; a second run does only what changed
+	@$(PYTHON) tools/setup_env.py
+
+models: env  ## fetch and check the pocket models (about 180 MB, once)
+	@$(PY) -m bookkit fetch
+
+book: models  ## execute the notebooks and build the site into _build/html
+	@$(PY) tools/build.py
+
+test: models  ## unit, contract and teaching tests, then nbval over every notebook
+	@failed=0; \
+	$(PY) -m pytest -q tests --ignore=tests/site || failed=1; \
+	$(MAKE) --no-print-directory test-nbval || failed=1; \
+	exit $$failed
+
+test-nbval: models  ## execute every notebook with nbval and compare the kept outputs
+	@$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -p no:cacheprovider notebooks
+
+test-site: env  ## try the built pages in a real browser (needs Chromium)
+	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
+	@$(PY) -m pytest -q tests/site
+
+lab: models  ## open the notebooks in JupyterLab
+	@$(PY) -m jupyter lab --notebook-dir=. notebooks
+
+serve:  ## serve the built site on http://localhost:8000 (PORT=… for another port)
+	@$(PYTHON) tools/serve.py $(PORT)
+
+status: book  ## carry the measured times into data/status.json and the price labels
+	@$(PY) -m bookkit status
+
+strip: env  ## clean the notebooks for git
+	@$(PY) -m bookkit strip
+
+student: env  ## write student copies of every chapter into _build/student
+	@for notebook in notebooks/*.ipynb; do $(PY) -m bookkit student $$notebook; done
+
+clean:  ## remove the built site and the cached runs; .venv and the models stay
+	@rm -rf _build

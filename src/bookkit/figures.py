@@ -1,0 +1,117 @@
+"""The book's matplotlib style, and figures that follow the page's theme.
+
+A figure becomes inline SVG whose colours are CSS variables, so that one picture is legible on light
+and on dark paper, stays sharp on a phone, and carries its alternative text with it.
+"""
+
+import html
+import io
+import itertools
+import re
+
+import matplotlib
+import matplotlib.pyplot as plt
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colour-blind-safe colours; each means the same in every figure of the book.
+BLUE = "#0072b2"  # data and tokens
+ORANGE = "#e69f00"  # weights and attention
+GREEN = "#009e73"  # learned, after
+GREY = "#8a8a8a"  # noise, before
+VERMILION = "#d55e00"  # wrong
+INK = "#23211d"  # text and axes
+RULE = "#d9d2c5"  # grid lines
+
+_VARIABLES = {
+    BLUE: "var(--book-blue, #0072b2)",
+    ORANGE: "var(--book-orange, #e69f00)",
+    GREEN: "var(--book-green, #009e73)",
+    GREY: "var(--book-grey, #8a8a8a)",
+    VERMILION: "var(--book-vermilion, #d55e00)",
+    INK: "var(--book-ink, currentColor)",
+    RULE: "var(--book-rule, rgba(128, 128, 128, 0.35))",
+}
+_STYLE = {
+    "figure.figsize": (7.2, 4.0),
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text: selectable, and in the page's own fonts
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.8,
+    "ytick.major.width": 0.8,
+    "lines.linewidth": 2,
+    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, ORANGE, GREEN, VERMILION, GREY]),
+    "legend.frameon": False,
+}
+_numbers = itertools.count(1)
+
+
+def use_style() -> None:
+    """Set the book's matplotlib style for every later figure of this session."""
+    plt.rcParams.update(_STYLE)
+
+
+def svg(figure: Figure, alt: str) -> str:
+    """Return a figure as an ``<svg>`` element with theme-following colours.
+
+    Args:
+        figure: a matplotlib figure, drawn with this module's colours.
+        alt: what the figure shows, in a sentence; read aloud in place of the picture.
+
+    Raises:
+        ValueError: the alternative text is missing.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs alt text that says what it shows")
+    buffer = io.StringIO()
+    # Ids inside the SVG are hashed with the salt: different in every figure, equal in every run.
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"figure-{next(_numbers)}"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for colour, variable in _VARIABLES.items():
+        text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
+    # Glyph runs name matplotlib's font list; the page's sans serves better.
+    text = re.sub(r"font: ([^;\"]*?)(\d[\d.]*px) [^;\"]*", r"font: \1\2 var(--book-sans, sans-serif)", text)
+    width = float(re.search(r'width="([\d.]+)pt"', text).group(1))
+    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="width: 100%; max-width: {width * 4 / 3:.0f}px; height: auto"'
+    return text.replace("<svg", opening, 1)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Display a figure in the notebook or page, with its alternative text, and close it.
+
+    Args:
+        figure: a matplotlib figure.
+        alt: what the figure shows, in a sentence.
+    """
+    display(HTML(f'<figure class="book-figure" style="margin: 1em 0">{svg(figure, alt)}</figure>'))
+    plt.close(figure)
+
+
+def save(figure: Figure, path, alt: str) -> None:
+    """Write a figure as an SVG file with its alternative text inside."""
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(svg(figure, alt))

@@ -1,0 +1,72 @@
+"""Measure a block of code: seconds and peak memory; count a model's parameters and bytes."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+SAMPLING_SECONDS = 0.02
+
+
+@dataclass
+class Reading:
+    """What a measured block took; filled when the block ends.
+
+    Attributes:
+        seconds: wall-clock time.
+        peak_bytes: largest resident memory of the watched processes, in bytes.
+    """
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+
+def resident_bytes(process: psutil.Process) -> int:
+    """Return the resident memory of a process and its children, in bytes; 0 once it has ended."""
+    total = 0
+    try:
+        for member in [process, *process.children(recursive=True)]:
+            total += member.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass
+    return total
+
+
+@contextmanager
+def measure(pid: int | None = None) -> Iterator[Reading]:
+    """Measure the block's wall-clock seconds and the peak resident memory of a process tree.
+
+    The memory is sampled every 20 ms, so a shorter peak can be missed.
+
+    Args:
+        pid: process to watch; None is this one.
+    """
+    process, reading, done = psutil.Process(pid), Reading(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SAMPLING_SECONDS):
+            reading.peak_bytes = max(reading.peak_bytes, resident_bytes(process))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    reading.peak_bytes = resident_bytes(process)
+    watcher.start()
+    started = time.perf_counter()
+    try:
+        yield reading
+    finally:
+        reading.seconds = time.perf_counter() - started
+        done.set()
+        watcher.join()
+
+
+def parameters(model) -> int:
+    """Return the number of parameters of a torch module; shared tensors count once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def parameter_bytes(model) -> int:
+    """Return the bytes that a torch module's parameters occupy; shared tensors count once."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

@@ -1,0 +1,84 @@
+"""Execution status: what each chapter took, kept in data/status.json and shown as its price label."""
+
+import json
+import os
+import platform
+import re
+from pathlib import Path
+
+import nbformat
+
+from bookkit.errors import BookError
+
+LABEL = re.compile(r"<!-- price:begin -->.*?<!-- price:end -->", re.DOTALL)
+
+
+def price_label(chapter: dict) -> str:
+    """Return the price label of a chapter, as HTML between its two markers.
+
+    Args:
+        chapter: its entry in data/status.json: ``seconds``, ``peak_mb``, ``download_mb``, ``cores``.
+    """
+    minutes = "under a minute" if chapter["seconds"] < 60 else f"{chapter['seconds'] / 60:.1f} minutes"
+    parts = [
+        f"{minutes} on {chapter['cores']} cores",
+        f"{chapter['peak_mb'] / 1000:.1f} GB of memory",
+        f"{chapter['download_mb']} MB of models, fetched once" if chapter["download_mb"] else "no models to fetch",
+    ]
+    return f'<!-- price:begin -->\n<p class="price-label"><strong>Price.</strong> {", ".join(parts)}.</p>\n<!-- price:end -->'
+
+
+def read(root: Path) -> dict:
+    """Return data/status.json, or an empty status where none was written yet."""
+    path = root / "data/status.json"
+    if not path.exists():
+        return {"machine": {}, "chapters": {}}
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def update(root: Path) -> list[str]:
+    """Carry the last execution's measurements into data/status.json and the price labels.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        One line per chapter, for the command line to print.
+
+    Raises:
+        BookError: nothing has been executed yet.
+    """
+    readings = sorted((root / "_build/meter").glob("*.json"))
+    if not readings:
+        raise BookError("No chapter has been executed yet: run 'make book' first.")
+    status = read(root)
+    status["machine"] = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()}
+    lines = []
+    for reading in readings:
+        notebook = root / "notebooks" / f"{reading.stem}.ipynb"
+        if not notebook.exists():
+            continue
+        measured = json.loads(reading.read_text())
+        entry = {key: measured[key] for key in ("seconds", "peak_mb", "download_mb", "cells", "cores")}
+        status["chapters"][reading.stem] = entry
+        _write_label(notebook, price_label(entry))
+        lines.append(f"{reading.stem:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
+    _write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
+    return lines
+
+
+def _write_label(notebook: Path, label: str) -> None:
+    nb = nbformat.read(notebook, as_version=4)
+    for cell in nb.cells:
+        if cell.cell_type == "markdown" and LABEL.search(cell.source):
+            cell.source = LABEL.sub(lambda _: label, cell.source)
+            _write_text(notebook, nbformat.writes(nb) + "\n")
+            return
+    raise BookError(f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives.")
+
+
+def _write_text(path: Path, text: str) -> None:
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        temporary = path.with_name(path.name + ".part")
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
