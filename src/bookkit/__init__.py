@@ -3,3 +3,8 @@
 bookkit resolves names and draws what it is given; the calls to transformers, diffusers, peft
 and trl stay in the notebooks, where a reader can see them.
 """
+
+from bookkit.errors import BookError
+from bookkit.models import data, mode, model, read_text, revision
+
+__all__ = ["BookError", "data", "mode", "model", "read_text", "revision"]
