@@ -148,7 +148,7 @@ def read_text(relative: str) -> str:
 
 
 def root() -> Path:
-    """The root of the book: BOOK_ROOT, else the first folder with data/models.yml above here or above this file.
+    """The root of the book: BOOK_ROOT, else the first folder with data/models.yml above here or this file.
 
     Raises:
         BookError: there is none.
@@ -180,6 +180,18 @@ def registry() -> dict[str, dict]:
     """
     path = root() / "data" / "models.yml"
     return _read_registry(path, path.stat().st_mtime_ns)
+
+
+def download_bytes(role: str) -> int:
+    """How much is downloaded, once, for a role in the present mode; 0 for what the repository or pip brings.
+
+    Raises:
+        BookError: the role is unknown.
+    """
+    entry = _entry(role)
+    if _on_hub(entry):
+        return _hub(role, entry)["bytes"]
+    return entry["pocket"].get("wheel_bytes", 0)
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,126 @@
+"""Where the book is published: written once in ``_config.yml``, copied from there wherever it stands.
+
+The Colab cell of every chapter, the README, the citation file and the launch links need the address of the
+repository, and some of them that of the published pages. ``python -m bookkit address URL`` changes them all.
+"""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+from bookkit.errors import BookError
+
+PLACES = (
+    "_config.yml",
+    "README.md",
+    "CONTRIBUTING.md",
+    "CITATION.cff",
+    "environment.yml",
+    "pyproject.toml",
+    "book/**/*.md",
+    "notebooks/*.ipynb",
+)
+"""The files that may hold the address, as patterns below the root."""
+
+_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*")
+# Services whose links hold OWNER/REPOSITORY in the middle.
+_LAUNCHERS = r"(colab\.research\.google\.com/github/|mybinder\.org/v2/gh/)"
+
+
+def read(root: Path) -> tuple[str, str]:
+    """The address of the repository and that of the published pages ("" while unknown), from ``_config.yml``.
+
+    Raises:
+        BookError: the configuration cannot be read, or names no repository.
+    """
+    import yaml
+
+    try:
+        config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+        return config["repository"]["url"], (config.get("html") or {}).get("baseurl") or ""
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise BookError(f"{root / '_config.yml'} names no repository.url: add it.") from error
+
+
+def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
+    """Put a new address wherever the old one stands; either every file changes or none does.
+
+    Args:
+        root: the repository.
+        url: the address of the published repository, such as https://github.com/OWNER/REPOSITORY.
+        pages: the address of the published pages; None leaves it as it is.
+
+    Returns:
+        The files that changed, below the root.
+
+    Raises:
+        BookError: an address is malformed, or a file cannot be read or written.
+    """
+    old_url, old_pages = read(root)
+    url = _checked(url, segments=2)
+    pages = old_pages if pages is None else _checked(pages, segments=0)
+
+    changed: dict[Path, str] = {}
+    for path in sorted({path for pattern in PLACES for path in root.glob(pattern)}):
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BookError(f"{path.relative_to(root)} cannot be read as UTF-8: mend it first.") from error
+        new = _replaced(text, old_url, url)
+        if old_pages:
+            new = _replaced(new, old_pages, pages)
+        if path.suffix == ".ipynb":  # the Colab cell, whatever stood there
+            new = re.sub(r"""(\bREPOSITORY *= *\\?["'])[^"'\\]*""", rf"\g<1>{url}", new)
+            new = re.sub(r"""(\bPAGES *= *\\?["'])[^"'\\]*""", rf"\g<1>{pages}", new)
+        if path.name == "_config.yml":
+            new = _set(new, "html", "baseurl", pages)
+        if new != text:
+            changed[path] = new
+    _write_all(changed)
+    return [path.relative_to(root) for path in changed]
+
+
+def _checked(url: str, segments: int) -> str:
+    clean = url.rstrip("/").removesuffix(".git")
+    if not _URL.fullmatch(clean) or len(urlsplit(clean).path.split("/")) - 1 < segments:
+        example = "https://github.com/OWNER/REPOSITORY" if segments else "https://OWNER.github.io/REPOSITORY"
+        raise BookError(f'"{url}" is not an address that can be published: write it like {example}.')
+    return clean
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """The text with one address exchanged for another, also inside launch links, never inside a longer name."""
+    end = r"(?![A-Za-z0-9_~-])"
+    for before, after in ((old, new), (quote(old, safe=""), quote(new, safe=""))):
+        text = re.sub(re.escape(before) + end, lambda _, after=after: after, text)
+    old_slug, new_slug = (urlsplit(address).path.strip("/") for address in (old, new))
+    if old_slug.count("/") == 1:
+        text = re.sub(_LAUNCHERS + re.escape(old_slug) + end, lambda match: match[1] + new_slug, text)
+    return text
+
+
+def _set(text: str, section: str, key: str, value: str) -> str:
+    """One value of ``_config.yml``, with everything around it left as it is."""
+    pattern = rf'(?m)(^{section}:.*\n(?:[ #].*\n|\n)*?  {key}: *)("[^"\n]*"|[^\s#]*)'
+    return re.sub(pattern, lambda match: f'{match[1]}"{value}"', text, count=1)
+
+
+def _write_all(texts: dict[Path, str]) -> None:
+    """Write every file beside its place first, and rename only when all of them are there."""
+    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
+    try:
+        for path, part in parts.items():
+            part.write_bytes(texts[path].encode("utf-8"))
+            part.chmod(path.stat().st_mode & 0o777)
+        for path, part in parts.items():
+            os.replace(part, path)
+    except OSError as error:
+        raise BookError(
+            f"{path} cannot be written ({error.strerror}): check the disk and its permissions."
+        ) from error
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)

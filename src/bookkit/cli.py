@@ -1,0 +1,96 @@
+"""The command line: ``python -m bookkit COMMAND``. Each command calls one module and holds no logic of its own."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bookkit.errors import BookError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``python -m bookkit``; those of the process where none are given.
+
+    Returns:
+        The exit code: 0, or 1 after a failure that was told in one line on standard error, or 130 after Ctrl-C.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except BookError as error:
+        print("bookkit:", " ".join(str(error).split()), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bookkit: Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bookkit", description="The helper of the book “Generative AI, Cell by Cell”."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(run, name: str, help: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    fetch = command(_fetch, "fetch", "fetch the models of the registry into the cache, and check them")
+    fetch.add_argument(
+        "roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all shipped)"
+    )
+    fetch.add_argument("--verify", action="store_true", help="compute the sha256 of what is there already")
+
+    student = command(_student, "student", "write the student copy of a chapter")
+    student.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it")
+    student.add_argument("--handout", action="store_true", help="keep only the set-up and the exercises")
+
+    command(_status, "status", "carry the measured times into data/status.json and the price labels")
+
+    address = command(_address, "address", "write the address of the published repository wherever it stands")
+    address.add_argument("url", metavar="URL", help="https://github.com/OWNER/REPOSITORY")
+    address.add_argument("--pages", metavar="URL", help="the address of the published pages")
+
+    strip = command(_strip, "strip", "clean notebooks for git: outputs stay only where nbval compares them")
+    strip.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="(default: every chapter)")
+    return parser
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from bookkit import models
+
+    models.fetch(options.roles, verify=options.verify, say=lambda line: print(line, flush=True))
+
+
+def _student(options: argparse.Namespace) -> None:
+    from bookkit import teaching
+
+    print(teaching.student_copy(options.notebook, out=options.out, handout=options.handout))
+
+
+def _status(options: argparse.Namespace) -> None:
+    from bookkit import models, status
+
+    for line in status.update(models.root()):
+        print(line)
+
+
+def _address(options: argparse.Namespace) -> None:
+    from bookkit import address, models
+
+    for path in address.write(models.root(), options.url, pages=options.pages):
+        print(path)
+
+
+def _strip(options: argparse.Namespace) -> None:
+    from bookkit import models, notebooks
+
+    for path in options.notebooks or sorted((models.root() / "notebooks").glob("*.ipynb")):
+        if notebooks.strip(path):
+            print(path)
