@@ -1,0 +1,218 @@
+"""What every viewer shares: one HTML fragment that carries its own data, style and script.
+
+How a viewer is made
+--------------------
+A viewer is a Python module with a `.js` and a `.css` file of the same name beside it. The module turns
+its arguments into plain data, draws a static picture of them (HTML, escaped by `text` and `attr`), and
+returns `fragment(...)`. The fragment then holds, in this order:
+
+1. `<style>`: the colours of the book (`THEME`) and the viewer's CSS;
+2. the static picture, which is what stands there without JavaScript, before the script has run, if
+   it fails, and in a notebook whose outputs are not trusted;
+3. `<noscript>`: one sentence that says so;
+4. `<script>`: the viewer's JS, its data as an escaped literal, and a few lines that open a shadow root
+   (so that the style sheets of Sphinx, JupyterLab or Colab do not reach in) and call `mount`.
+
+The JS file defines one function, `mount(root, data, host)`:
+
+- `root` is the shadow root, which already holds a copy of the style; append to it, and set text only
+  through `textContent`, never through `innerHTML`;
+- `data` is what Python passed, JSON-decoded; `data.blob`, where given, is base64 text;
+- `host` is the element that carries the shadow root. What has to be typed into belongs into `host` itself
+  (`host.append(textarea)` and `<slot>` in the root), because JupyterLab and VS Code recognise a text
+  field, and keep their keyboard shortcuts away from it, only outside a shadow root.
+
+`host.bookkit = {...}` may hold what tests want to call. Unpacked data that a second viewer on the same page
+can use is kept in `window.bookkitShared`. The CSS reaches for the variables of `THEME` alone: `--bk-ink`,
+`--bk-muted`, `--bk-rule`, `--bk-paper`, `--bk-well` (the ground of a text field), `--bk-accent` (what can be
+touched), `--bk-blue`, `--bk-orange`, `--bk-green`, `--bk-grey`, `--bk-vermilion`, `--bk-deep` (small blue
+print), the pale grounds `--bk-tint-1`, `--bk-tint-2`, `--bk-new`, the hairline `--bk-edge`, and the fonts `--bk-serif`, `--bk-sans`, `--bk-mono`. They follow
+the book's own variables where these exist, and the light or dark theme of the site, JupyterLab, VS Code, Colab
+or the system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bookkit.errors import BookError
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+LIMIT = 300_000
+"""No fragment is larger, in bytes."""
+
+_LIGHT = {
+    "ink": "#23211d",
+    "muted": "#6a645a",
+    "rule": "#d9d2c3",
+    "paper": "#fbf8f1",
+    "well": "#fffefb",
+    "accent": "#a3320b",
+    "blue": "#0072b2",
+    "orange": "#9a6a00",
+    "green": "#00775a",
+    "grey": "#77726a",
+    "vermilion": "#b34700",
+    "tint-1": "rgba(0,114,178,.09)",
+    "tint-2": "rgba(0,114,178,.19)",
+    "edge": "rgba(0,84,138,.30)",
+    "new": "rgba(0,158,115,.17)",
+    "deep": "#00476f",
+}
+_DARK = {
+    "ink": "#d9d5cb",
+    "muted": "#9da3ab",
+    "rule": "#39424e",
+    "paper": "#191f27",
+    "well": "#12171e",
+    "accent": "#f0996b",
+    "blue": "#6cb9e8",
+    "orange": "#e9b44c",
+    "green": "#3fc79c",
+    "grey": "#9da3ab",
+    "vermilion": "#f08a4b",
+    "tint-1": "rgba(86,180,233,.12)",
+    "tint-2": "rgba(86,180,233,.25)",
+    "edge": "rgba(120,195,240,.34)",
+    "new": "rgba(63,199,156,.22)",
+    "deep": "#a9d6f2",
+}
+# What the book's style sheet may define; the rest is the viewers' own.
+_BOOK = {"ink", "muted", "rule", "paper", "accent", "blue", "orange", "green", "grey", "vermilion"}
+_FONTS = {
+    "serif": '"Source Serif 4","Source Serif Pro",Charter,Georgia,serif',
+    "sans": '"Source Sans 3","Source Sans Pro","Segoe UI",system-ui,sans-serif',
+    "mono": '"JetBrains Mono","Source Code Pro",Menlo,Consolas,"DejaVu Sans Mono",monospace',
+}
+
+
+def _declarations(colours: dict[str, str]) -> str:
+    return "".join(
+        f"--bk-{name}:var(--book-{name},{value});" if name in _BOOK else f"--bk-{name}:{value};"
+        for name, value in colours.items()
+    )
+
+
+_DARK_HOSTS = ",".join(
+    f"{where} .bookkit-viewer"
+    for where in (
+        'html[data-theme="dark"]',
+        'html[theme="dark"]',
+        'body[data-jp-theme-light="false"]',
+        "body.vscode-dark",
+        "body.vscode-high-contrast:not(.vscode-high-contrast-light)",
+    )
+)
+_UNDECIDED = 'html:not([data-theme]):not([theme]) body:not([data-jp-theme-light]):not([class*="vscode-"])'
+
+THEME = (
+    f".bookkit-viewer{{{_declarations(_LIGHT)}color-scheme:light;"
+    + "".join(f"--bk-{name}:var(--book-{name},{stack});" for name, stack in _FONTS.items())
+    + "display:block;margin:1.25rem 0;background:var(--bk-paper);color:var(--bk-ink)}"
+    + f"{_DARK_HOSTS}{{{_declarations(_DARK)}color-scheme:dark}}"
+    + "@media (prefers-color-scheme:dark){"
+    + f"{_UNDECIDED} .bookkit-viewer{{{_declarations(_DARK)}color-scheme:dark}}}}"
+)
+"""The colours and fonts of the book, light and dark, for every place where a fragment is shown."""
+
+_MOUNT = """
+const data = @DATA@;
+for (const host of document.querySelectorAll('[data-bookkit="@ID@"]')) {
+  if (host.shadowRoot) continue;
+  const root = host.attachShadow({mode: "open"});
+  root.append(host.querySelector("style").cloneNode(true));
+  try { mount(root, data, host); } catch (error) {
+    root.append(document.createElement("slot"));
+    console.error(error);
+  }
+}
+"""
+
+_counter = itertools.count(1)
+
+
+def well_formed(string: str) -> str:
+    """The string with lone surrogates replaced by U+FFFD, as a browser's TextEncoder does."""
+    return string.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def text(string: str) -> str:
+    """The string as HTML text: escaped, and without characters that no HTML document may hold."""
+    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", well_formed(string)))
+
+
+def attr(string: str) -> str:
+    """The string as the value of an HTML attribute, quotes included; white space becomes single spaces."""
+    return f'"{text(" ".join(string.split()))}"'
+
+
+def literal(data: Any) -> str:
+    """The data as a JavaScript literal that nothing in it can leave: no `<`, `>`, `&`, line separator or raw byte."""
+    dumped = json.dumps(data, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
+    return dumped.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
+
+
+def source(name: str) -> str:
+    """A CSS or JS file that lies beside the viewers, without its comment lines and indentation."""
+    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
+    stripped = (line.strip() for line in lines)
+    return "\n".join(line for line in stripped if line and not line.startswith(("//", "/* ")))
+
+
+def html_object(markup: str, what: str) -> HTML:
+    """The markup as an IPython object, after a look at its size."""
+    from IPython.display import HTML
+
+    size = len(markup.encode("utf-8"))
+    if size >= LIMIT:
+        raise BookError(
+            f"The viewer {what!r} has {size:,} bytes and {LIMIT:,} is the limit: give it less data, or a smaller example."
+        )
+    return HTML(markup)
+
+
+def fragment(
+    name: str,
+    *,
+    css: str,
+    js: str,
+    data: dict[str, Any],
+    alt: str,
+    static: str,
+    noscript: str,
+) -> HTML:
+    """One self-contained viewer.
+
+    name: the viewer's short name, which becomes part of its id. css, js: sources (see `source`). data: anything JSON can
+    hold. alt: what the picture shows, for those who do not see it. static: the picture as HTML, already
+    escaped. noscript: a sentence for readers without JavaScript. Raises BookError where a part is missing or
+    the whole is 300,000 bytes or more.
+    """
+    if not alt.strip():
+        raise BookError(f"The viewer {name!r} needs alt=…: a sentence that says what its picture shows.")
+    # The sources are ours; the check keeps a later edit from closing its own element.
+    for part, end in ((css, "</style"), (js, "</script"), (js, "<!--")):
+        if end in part.lower():
+            raise BookError(f"The source of the viewer {name!r} holds {end!r}, which ends its element: write it otherwise.")
+    written = literal(data)
+    digest = hashlib.sha256(f"{name}\0{written}\0{alt}".encode()).hexdigest()[:8]
+    identifier = f"bookkit-{name}-{digest}-{next(_counter)}"
+    mounting = _MOUNT.replace("@ID@", identifier).replace("@DATA@", written)
+    markup = (
+        f'<div class="bookkit-viewer bookkit-{name} mathjax_ignore tex2jax_ignore" id="{identifier}"'
+        f' data-bookkit="{identifier}" data-lm-suppress-shortcuts="true" role="figure" aria-label={attr(alt)}>'
+        f"<style>{THEME}\n{css}</style>"
+        f'<div class="bookkit-static">{static}</div>'
+        f"<noscript><p class=\"bookkit-noscript\">{text(noscript)}</p></noscript>"
+        f'<script>(() => {{\n"use strict";\n{js}{mounting}}})();</script>'
+        "</div>"
+    )
+    return html_object(markup, name)
