@@ -1,0 +1,163 @@
+"""What the stock theme does not do: folded solutions by name, colours for code, small assets, a first page.
+
+- A code cell tagged ``exercise-solution`` folds under "Show the solution".
+- ``pygments.css`` is written from the two palettes below, all of them at a contrast of 4.5:1 or more
+  (``tests/site`` measures it).
+- The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the book
+  shows are drawn in ``book/_static/book.css``.
+- ``index.html`` leads to the cover, which is ``book/index.html``.
+"""
+
+import re
+from pathlib import Path
+
+from docutils import nodes
+from pygments.formatters import HtmlFormatter
+from pygments.style import Style
+from pygments.token import (
+    Comment,
+    Error,
+    Generic,
+    Keyword,
+    Literal,
+    Name,
+    Number,
+    Operator,
+    Punctuation,
+    String,
+    Token,
+)
+
+
+def palette(ink, muted, keyword, string, number, function, builtin, wrong, changed):
+    return {
+        Token: ink,
+        Comment: muted,
+        Comment.Preproc: keyword,
+        Keyword: keyword,
+        Keyword.Constant: number,
+        Literal: number,
+        Number: number,
+        String: string,
+        String.Doc: muted,
+        String.Escape: number,
+        String.Interpol: number,
+        Name.Function: function,
+        Name.Class: function,
+        Name.Namespace: ink,
+        Name.Builtin: builtin,
+        Name.Builtin.Pseudo: builtin,
+        Name.Exception: builtin,
+        Name.Decorator: builtin,
+        Name.Attribute: function,
+        Name.Tag: keyword,
+        Operator: muted,
+        Operator.Word: keyword,
+        Punctuation: muted,
+        Generic.Heading: f"bold {ink}",
+        Generic.Prompt: muted,
+        Generic.Output: ink,
+        Generic.Deleted: wrong,
+        Generic.Inserted: changed,
+        Generic.Error: wrong,
+        Generic.Traceback: wrong,
+        Generic.Emph: "italic",
+        Generic.Strong: "bold",
+        Error: wrong,
+    }
+
+
+class Light(Style):
+    background_color = "#f4efe4"
+    styles = palette(
+        "#2b2823", "#655f53", "#8f3a14", "#3f6226", "#7a5200", "#1c5788", "#5f4a8c", "#a8340a", "#1f6a4c"
+    )
+
+
+class Dark(Style):
+    background_color = "#11161d"
+    styles = palette(
+        "#d9d5cb", "#98a1a8", "#e2a07c", "#a6c78c", "#e2bf7e", "#8fbfe8", "#bdb0ea", "#ff9a76", "#7fd0b0"
+    )
+
+
+def pygments_css() -> str:
+    lines = []
+    for theme, style in (("light", Light), ("dark", Dark)):
+        prefix = f'html[data-theme="{theme}"] .highlight'
+        for line in HtmlFormatter(style=style).get_token_style_defs(prefix):
+            if "{" in line and "{  }" not in line:
+                lines.append(re.sub(r"\s*/\*.*?\*/", "", line))
+        lines.append(f"{prefix} {{ color: {style.styles[Token]}; background: {style.background_color} }}")
+    return "\n".join(lines) + "\n"
+
+
+def name_the_solutions(app, doctree) -> None:
+    """`Show the solution` instead of `Show code cell source`."""
+    for cell in doctree.findall(nodes.container):
+        if cell.get("nb_element") != "cell_code":
+            continue
+        if "tag_exercise-solution" in cell["classes"]:
+            cell["prompt_show"] = "Show the solution"
+            cell["prompt_hide"] = "Hide the solution"
+        elif cell.get("hide_mode") == "input" and "{type}" in str(cell.get("prompt_show", "")):
+            cell["prompt_show"] = "Show the code of this cell"
+            cell["prompt_hide"] = "Hide the code of this cell"
+
+
+def quiet_theme_files(static: Path) -> None:
+    """Take the icon fonts, their rules and the source maps out of the built site."""
+    for path in static.rglob("*.map"):
+        path.unlink()
+    for name in ("fontawesome.js", "fontawesome.js.LICENSE.txt"):
+        (static / "scripts" / name).unlink(missing_ok=True)
+    for path in sorted((static / "vendor").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    if (static / "vendor").is_dir():
+        (static / "vendor").rmdir()
+    for name in ("webpack-macros.html", "sbt-webpack-macros.html", "file.png", "minus.png", "plus.png", ".gitignore"):
+        (static / name).unlink(missing_ok=True)
+    sheet = static / "styles" / "pydata-sphinx-theme.css"
+    if sheet.is_file():
+        css = sheet.read_text(encoding="utf-8")
+        css = re.sub(r"@font-face\{[^}]*Font Awesome[^}]*\}", "", css)
+        css = re.sub(r"(?<=[}/])(?:\.fa-[\w-]+(?:,\.fa-[\w-]+)*)\{--fa:[^}]*\}", "", css)
+        css = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", css)
+        sheet.write_text(css, encoding="utf-8")
+    for path in [*static.rglob("*.css"), *static.rglob("*.js")]:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        slim = re.sub(r"(?m)^(?://[#@] sourceMappingURL=.*|/\*[#@] sourceMappingURL=.*?\*/)\s*$", "", text)
+        if slim != text:
+            path.write_text(slim, encoding="utf-8", errors="surrogateescape")
+
+
+FIRST_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<meta http-equiv="refresh" content="0; url={target}">
+<link rel="canonical" href="{target}">
+</head>
+<body><main><h1>{title}</h1><p><a href="{target}">Open the book</a></p></main></body>
+</html>
+"""
+
+
+def finish(app, error) -> None:
+    if error is not None or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    (out / "_static" / "pygments.css").write_text(pygments_css(), encoding="utf-8")
+    quiet_theme_files(out / "_static")
+    root = app.config.root_doc
+    if root != "index":
+        page = FIRST_PAGE.format(title=app.config.html_title, target=f"{root}.html")
+        (out / "index.html").write_text(page, encoding="utf-8")
+
+
+def setup(app):
+    app.connect("doctree-read", name_the_solutions)
+    app.connect("build-finished", finish, priority=900)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
