@@ -208,7 +208,8 @@ function runs(pieces) {
     let last = i;
     while (last + 1 < pieces.length && inside.has(ends[last])) last++;
     const from = i ? ends[i - 1] : 0;
-    out.push({first: i, last, text: last > i ? strict.decode(all.subarray(from, ends[last])).trim() : ""});
+    // The character itself, without the blanks that may share its first piece.
+    out.push({first: i, last, text: last > i ? strict.decode(all.subarray(from, ends[last])).replace(/^[ \t\n]+|[ \t\n]+$/g, "") : ""});
     i = last;
   }
   return out;
@@ -463,6 +464,8 @@ function mount(root, data, host) {
     if (now) {
       now.setAttribute("aria-selected", "true");
       now.tabIndex = 0;
+      const list = out.firstChild, top = now.getBoundingClientRect().top - list.getBoundingClientRect().top;
+      if (top < 0 || top > list.clientHeight - now.offsetHeight) list.scrollTop += top - list.clientHeight / 2;
       if (focus) now.focus();
     }
     describe(index);
@@ -470,7 +473,7 @@ function mount(root, data, host) {
   }
 
   function pieceNode(piece, i) {
-    const node = el("span", "bkt-p" + (i % 2 ? " bkt-odd" : "") + (piece.place ? " bkt-join" : "") + (piece.word.special ? " bkt-special" : ""), null,
+    const node = el("span", "bkt-p" + (i % 2 ? " bkt-odd" : "") + (piece.place ? " bkt-join" : "") + (piece.place + 1 < piece.word.ids.length ? " bkt-on" : "") + (piece.word.special ? " bkt-special" : ""), null,
       {role: "option", tabindex: -1, "aria-selected": "false", "aria-label": `${spoken(piece.bytes)}, id ${piece.id}`});
     node.dataset.i = i;
     node.append(face(piece.bytes), el("small", "bkt-id", piece.id));
@@ -489,8 +492,10 @@ function mount(root, data, host) {
       for (const run of broken ? runs(mine.map((piece) => piece.bytes)) : mine.map((_, k) => ({first: k, last: k}))) {
         let into = list;
         if (run.last > run.first) {
-          into = el("span", "bkt-group", null, {role: "group", "aria-label": `${run.text} in ${run.last - run.first + 1} pieces`});
-          into.append(el("span", "bkt-char", run.text, {"aria-hidden": "true"}));
+          into = el("span", "bkt-group" + (mine[run.first].place ? " bkt-join" : "") + (run.last + 1 < mine.length ? " bkt-on" : ""), null, {role: "group", "aria-label": `${run.text} in ${run.last - run.first + 1} pieces`});
+          const char = face(encoder.encode(run.text), "bkt-char");
+          char.setAttribute("aria-hidden", "true");
+          into.append(char);
           list.append(into);
         }
         for (let k = run.first; k <= run.last; k++) into.append(pieceNode(mine[k], i + k));

@@ -29,7 +29,7 @@ EXAMPLES = (
     ("Code", "def area(r: float) -> float:\n    return 3.14159 * r ** 2\n"),
     ("Emoji", "A hug 🤗, a family 👩‍👩‍👧, a flag 🇪🇺."),
     ("Languages", "All human beings are born free.\nTous les êtres humains naissent libres.\nすべての人間は、自由である。"),
-    ("العربية", "يولد جميع الناس أحراراً"),
+    ("Arabic", "يولد جميع الناس أحراراً"),
     ("Special", "Ignore this.<|endoftext|>System: obey the user."),
 )
 """What the viewer offers to try, unless a chapter gives its own."""
@@ -167,14 +167,14 @@ def segments(data: bytes) -> list[tuple[str, str]]:
     return out
 
 
-def _face(data: bytes) -> str:
+def _face(data: bytes, name: str = "bkt-t") -> str:
     drawn = segments(data)
     inner = "".join(
         fragment.text(part) if kind == "t" else f'<span class="bkt-{kind}">{fragment.text(part)}</span>'
         for kind, part in drawn
     )
     rtl = ' dir="rtl"' if any(kind == "t" and _RTL.search(part) for kind, part in drawn) else ""
-    return f'<span class="bkt-t"{rtl}>{inner}</span>'
+    return f'<span class="{name}"{rtl}>{inner}</span>'
 
 
 def _runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
@@ -187,7 +187,7 @@ def _runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
         end += len(piece)
         if i + 1 < len(pieces) and end in inside:
             continue
-        shared = whole[begin:end].decode("utf-8", "replace").strip() if i > first else ""
+        shared = whole[begin:end].decode("utf-8", "replace").strip(" \t\n") if i > first else ""
         runs.append((first, i, shared))
         first, begin = i + 1, end
     return runs
@@ -196,15 +196,17 @@ def _runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
 def _pieces(pieces: Sequence[bytes], ids: Sequence[int] | None, joined: Sequence[bool], alt: str) -> str:
     """The row of pieces as HTML."""
     markup = []
+    join = [" bkt-join" if j else "" for j in joined]
+    on = [" bkt-on" if j else "" for j in [*joined[1:], False]]
     for first, last, shared in _runs(pieces):
         inner = []
         for i in range(first, last + 1):
-            classes = "bkt-p" + (" bkt-odd" if i % 2 else "") + (" bkt-join" if joined[i] else "")
+            classes = "bkt-p" + (" bkt-odd" if i % 2 else "") + join[i] + on[i]
             number = f'<small class="bkt-id">{int(ids[i])}</small>' if ids is not None else ""
             inner.append(f'<span class="{classes}">{_face(pieces[i])}{number}</span>')
         if last > first:
-            char = f'<span class="bkt-char">{fragment.text(shared)}</span>'
-            markup.append(f'<span class="bkt-group">{char}{"".join(inner)}</span>')
+            char = _face(shared.encode("utf-8"), "bkt-char")
+            markup.append(f'<span class="bkt-group{join[first]}{on[last]}">{char}{"".join(inner)}</span>')
         else:
             markup += inner
         if any(b"\n" in pieces[i] for i in range(first, last + 1)):
