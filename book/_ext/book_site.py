@@ -158,6 +158,8 @@ def finish(app, error) -> None:
 
 
 def setup(app):
+    # Jupyter Book sets this value for sphinx_comments, which the book does not load.
+    app.add_config_value("comments_config", {}, "")
     app.connect("doctree-read", name_the_solutions)
     app.connect("build-finished", finish, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
