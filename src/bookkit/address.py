@@ -25,6 +25,7 @@ PLACES = (
 """The files that may hold the address, as patterns below the root."""
 
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*")
+_END = r"(?![A-Za-z0-9_~-])"
 # Services whose links hold OWNER/REPOSITORY in the middle.
 _LAUNCHERS = r"(colab\.research\.google\.com/github/|mybinder\.org/v2/gh/)"
 
@@ -68,7 +69,7 @@ def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
             text = path.read_bytes().decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BookError(f"{path.relative_to(root)} cannot be read as UTF-8: mend it first.") from error
-        new = _replaced(text, old_url, url)
+        new = _launched(_replaced(text, old_url, url), old_url, url)
         if old_pages:
             new = _replaced(new, old_pages, pages)
         if path.suffix == ".ipynb":  # the Colab cell, whatever stood there
@@ -91,14 +92,16 @@ def _checked(url: str, segments: int) -> str:
 
 
 def _replaced(text: str, old: str, new: str) -> str:
-    """The text with one address exchanged for another, also inside launch links, never inside a longer name."""
-    end = r"(?![A-Za-z0-9_~-])"
+    """The text with one address exchanged for another, never inside a longer name."""
     for before, after in ((old, new), (quote(old, safe=""), quote(new, safe=""))):
-        text = re.sub(re.escape(before) + end, lambda _, after=after: after, text)
-    old_slug, new_slug = (urlsplit(address).path.strip("/") for address in (old, new))
-    if old_slug.count("/") == 1:
-        text = re.sub(_LAUNCHERS + re.escape(old_slug) + end, lambda match: match[1] + new_slug, text)
+        text = re.sub(re.escape(before) + _END, lambda _, after=after: after, text)
     return text
+
+
+def _launched(text: str, old: str, new: str) -> str:
+    """The same for OWNER/REPOSITORY in the middle of a launch link."""
+    before, after = (urlsplit(address).path.strip("/") for address in (old, new))
+    return re.sub(_LAUNCHERS + re.escape(before) + _END, lambda match: match[1] + after, text)
 
 
 def _set(text: str, section: str, key: str, value: str) -> str:

