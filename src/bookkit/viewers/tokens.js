@@ -21,13 +21,21 @@ BYTE_OF_ID.forEach((byte, id) => { ID_OF_BYTE[byte] = id; });
 function makeTokenizer(packed) {
   const count = packed.length / 4;
   const left = new Uint16Array(count), right = new Uint16Array(count);
-  const ranks = new Map();
+  // Pairs by open addressing: two flat arrays are several times faster here than a Map.
+  const slots = 1 << 18, pairs = new Uint32Array(slots), rankAt = new Int32Array(slots).fill(-1);
+  const slotOf = (pair) => {
+    let at = Math.imul(pair, 0x9e3779b1) >>> 14;
+    while (rankAt[at] >= 0 && pairs[at] !== pair) at = at + 1 & slots - 1;
+    return at;
+  };
   for (let rank = 0; rank < count; rank++) {
     left[rank] = packed[rank] << 8 | packed[2 * count + rank];
     right[rank] = packed[count + rank] << 8 | packed[3 * count + rank];
-    ranks.set(left[rank] * 65536 + right[rank], rank);
+    const pair = (left[rank] << 16 | right[rank]) >>> 0, at = slotOf(pair);
+    pairs[at] = pair;
+    rankAt[at] = rank;
   }
-  const rankOf = (a, b) => ranks.get(a * 65536 + b);
+  const rankOf = (a, b) => rankAt[slotOf((a << 16 | b) >>> 0)];  // -1: no such pair
 
   const known = BYTE_OF_ID.map((byte) => Uint8Array.of(byte));
   function bytesOf(id) {
@@ -44,14 +52,16 @@ function makeTokenizer(packed) {
   // Merges the pair of lowest rank, the leftmost first, until no pair is in the table. A heap holds the pairs to
   // come, rank above place, so that a word of ten thousand letters takes no longer than a page of short ones.
   function merge(bytes) {
-    const token = Int32Array.from(bytes, (byte) => ID_OF_BYTE[byte]);
-    const next = Int32Array.from(token, (_, i) => i + 1 < token.length ? i + 1 : -1);
-    const before = Int32Array.from(token, (_, i) => i - 1);
-    const heap = [];
+    const size = bytes.length, token = new Int32Array(size), next = new Int32Array(size), before = new Int32Array(size), heap = [];
+    for (let i = 0; i < size; i++) {
+      token[i] = ID_OF_BYTE[bytes[i]];
+      next[i] = i + 1 < size ? i + 1 : -1;
+      before[i] = i - 1;
+    }
     const offer = (i) => {
       const j = next[i];
-      const rank = j < 0 ? undefined : rankOf(token[i], token[j]);
-      if (rank === undefined) return;
+      const rank = j < 0 ? -1 : rankOf(token[i], token[j]);
+      if (rank < 0) return;
       const key = rank * 4294967296 + i;
       let at = heap.push(key) - 1;
       while (at > 0) {
@@ -63,13 +73,13 @@ function makeTokenizer(packed) {
       heap[at] = key;
     };
     const take = () => {
-      const top = heap[0], last = heap.pop(), size = heap.length;
-      if (size) {
+      const top = heap[0], last = heap.pop(), left = heap.length;
+      if (left) {
         let at = 0;
         for (;;) {
           let down = 2 * at + 1;
-          if (down >= size) break;
-          if (down + 1 < size && heap[down + 1] < heap[down]) down++;
+          if (down >= left) break;
+          if (down + 1 < left && heap[down + 1] < heap[down]) down++;
           if (heap[down] >= last) break;
           heap[at] = heap[down];
           at = down;
@@ -78,7 +88,7 @@ function makeTokenizer(packed) {
       }
       return top;
     };
-    for (let i = 0; i < token.length; i++) offer(i);
+    for (let i = 0; i < size; i++) offer(i);
     while (heap.length) {
       const key = take(), i = key % 4294967296, rank = (key - i) / 4294967296, j = next[i];
       if (token[i] < 0 || j < 0 || rankOf(token[i], token[j]) !== rank) continue;
@@ -89,7 +99,9 @@ function makeTokenizer(packed) {
       if (before[i] >= 0) offer(before[i]);
       offer(i);
     }
-    return Array.from(token.filter((id) => id >= 0));
+    const ids = [];
+    for (let i = size ? 0 : -1; i >= 0; i = next[i]) ids.push(token[i]);
+    return ids;
   }
 
   const cache = new Map();
@@ -132,7 +144,7 @@ function makeTokenizer(packed) {
     for (let made = -1;;) {
       const pairs = pieces.slice(1).map((piece, i) => rankOf(pieces[i].id, piece.id));
       let best = -1;
-      pairs.forEach((rank, i) => { if (rank !== undefined && (best < 0 || rank < pairs[best])) best = i; });
+      pairs.forEach((rank, i) => { if (rank >= 0 && (best < 0 || rank < pairs[best])) best = i; });
       states.push({pieces, pairs, best, made});
       if (best < 0) return states;
       const a = pieces[best], b = pieces[best + 1];
@@ -154,7 +166,7 @@ async function unpack(base64) {
 
 const SYMBOL = {" ": "·", "\n": "⏎", "\t": "→"};
 const SPOKEN = {" ": "space", "\n": "newline", "\t": "tab"};
-const HIDDEN = /^[\p{Cc}\p{Cf}\p{Co}\p{Zs}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]$/u;
+const HIDDEN = /^[\p{Cc}\p{Cf}\p{Co}\p{Zs}\p{Zl}\p{Zp}\p{NChar}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]$/u;
 const MARK = /^\p{M}$/u;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");
@@ -239,7 +251,7 @@ function face(bytes, name = "bkt-t") {
 function mount(root, data, host) {
   const special = data.special;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const MANY = 4000, LONG = 96;
+  const MANY = 4000, PARCEL = 240, LONG = 96;
   let bpe = null, words = [], pieces = [], chosen = 0, view = "pieces", allowed = MANY, states = [], state = 0, timer = 0;
   let typedTimer = 0, frame = 0;
 
@@ -346,8 +358,8 @@ function mount(root, data, host) {
       element.dataset.start = piece.start;
       row.append(element);
       if (i < pairs.length) {
-        const gap = el("span", "bkt-gap" + (i === best ? " bkt-best" : pairs[i] === undefined ? " bkt-none" : ""));
-        gap.append(el("b", null, pairs[i] === undefined ? "–" : pairs[i]));
+        const gap = el("span", "bkt-gap" + (i === best ? " bkt-best" : pairs[i] < 0 ? " bkt-none" : ""));
+        gap.append(el("b", null, pairs[i] < 0 ? "–" : pairs[i]));
         row.append(gap);
       }
     });
@@ -472,11 +484,20 @@ function mount(root, data, host) {
     open(pieces[index].word);
   }
 
+  // A piece looks and sounds alike wherever it stands, so each is built once and cloned.
+  const molds = new Map();
   function pieceNode(piece, i) {
-    const node = el("span", "bkt-p" + (i % 2 ? " bkt-odd" : "") + (piece.place ? " bkt-join" : "") + (piece.place + 1 < piece.word.ids.length ? " bkt-on" : "") + (piece.word.special ? " bkt-special" : ""), null,
-      {role: "option", tabindex: -1, "aria-selected": "false", "aria-label": `${spoken(piece.bytes)}, id ${piece.id}`});
+    const key = (piece.word.special ? "!" : "=") + piece.id;
+    let mold = molds.get(key);
+    if (!mold) {
+      mold = el("span", null, null, {role: "option", tabindex: -1, "aria-selected": "false", "aria-label": `${spoken(piece.bytes)}, id ${piece.id}`});
+      mold.append(face(piece.bytes), el("small", "bkt-id", piece.id));
+      molds.set(key, mold);
+    }
+    const node = mold.cloneNode(true);
+    node.className = "bkt-p" + (i % 2 ? " bkt-odd" : "") + (piece.place ? " bkt-join" : "")
+      + (piece.place + 1 < piece.word.ids.length ? " bkt-on" : "") + (piece.word.special ? " bkt-special" : "");
     node.dataset.i = i;
-    node.append(face(piece.bytes), el("small", "bkt-id", piece.id));
     return node;
   }
 
@@ -484,24 +505,30 @@ function mount(root, data, host) {
     const list = el("div", "bkt-pieces", null, {role: "listbox", "aria-label": "Tokens", "aria-describedby": "hint", "aria-orientation": "horizontal"});
     const first = words.find((word) => /\p{L}/u.test(word.text));
     if (first && RTL.test(first.text.match(/\p{L}/u)[0])) list.dir = "rtl";
-    let i = 0;
+    // In parcels, so that the browser lays out only those in view.
+    let i = 0, parcel = null, full = 0;
     for (const word of words) {
       if (i >= allowed) break;
       const mine = pieces.slice(i, i + word.ids.length);
       const broken = mine.length > 1 && mine.some((piece) => piece.broken);
       for (const run of broken ? runs(mine.map((piece) => piece.bytes)) : mine.map((_, k) => ({first: k, last: k}))) {
-        let into = list;
+        if (i + run.first >= full) {
+          parcel = el("div", "bkt-parcel", null, {role: "presentation"});
+          list.append(parcel);
+          full = i + run.first + PARCEL;
+        }
+        let into = parcel;
         if (run.last > run.first) {
           into = el("span", "bkt-group" + (mine[run.first].place ? " bkt-join" : "") + (run.last + 1 < mine.length ? " bkt-on" : ""), null, {role: "group", "aria-label": `${run.text} in ${run.last - run.first + 1} pieces`});
           const char = face(encoder.encode(run.text), "bkt-char");
           char.setAttribute("aria-hidden", "true");
           into.append(char);
-          list.append(into);
+          parcel.append(into);
         }
         for (let k = run.first; k <= run.last; k++) into.append(pieceNode(mine[k], i + k));
+        if (mine.slice(run.first, run.last + 1).some((piece) => piece.bytes.includes(10))) parcel.append(el("span", "bkt-break", null, {role: "presentation"}));
       }
       i += mine.length;
-      if (word.text.includes("\n")) list.append(el("span", "bkt-break", null, {role: "presentation"}));
     }
     const nodes = [list];
     if (!pieces.length) nodes.push(el("p", "bkt-empty", "No text, no tokens."));
@@ -511,6 +538,7 @@ function mount(root, data, host) {
       nodes.push(more);
     }
     list.hidden = !pieces.length;
+    list.classList.toggle("bkt-long", i > PARCEL);
     out.replaceChildren(...nodes);
   }
 

@@ -158,7 +158,9 @@ def segments(data: bytes) -> list[tuple[str, str]]:
             add("x", _hex(data[start : start + 1]), " ")
         elif char in _SYMBOL:
             add("w", _SYMBOL[char], "")
-        elif unicodedata.category(char) in {"Cc", "Cf", "Co", "Zs", "Zl", "Zp"} or _HIDDEN.match(char):
+        elif unicodedata.category(char) in {"Cc", "Cf", "Co", "Zs", "Zl", "Zp"} or _HIDDEN.match(char) or (
+            0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE
+        ):
             add("u", f"U+{ord(char):04X}", None)
         elif unicodedata.category(char)[0] == "M" and not (out and out[-1][0] == "t"):
             add("t", "◌" + char, "")

@@ -1,0 +1,407 @@
+"""The token viewer in a real browser, on a page of its own: the library's ids, and every way to use it."""
+
+import unicodedata
+
+import pytest
+from hostile import viewer_hostile_strings
+from strings import chosen, mixtures
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+import bookkit
+from bookkit.viewers import tokens
+
+pytestmark = pytest.mark.site
+
+ALT = "A sentence cut into GPT-2's tokens, each with its id."
+TEXT = "This is some text about untangling tokenization."
+READY = "async () => { for (const host of document.querySelectorAll('.bookkit-tokens')) await host.bookkit.ready; }"
+ENCODE = "([texts, allow]) => texts.map((text) => document.querySelector('.bookkit-tokens').bookkit.encode(text, allow))"
+
+
+@pytest.fixture(scope="module")
+def merges():
+    return bookkit.data("tokenizers/gpt2/merges.txt")
+
+
+@pytest.fixture(scope="module")
+def library(merges):
+    """The tokenizers library on GPT-2's own two files, which is what the page has to equal."""
+    model = models.BPE.from_file(str(bookkit.data("tokenizers/gpt2/vocab.json")), str(merges))
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.add_special_tokens(["<|endoftext|>"])
+    assert tokenizer.token_to_id("<|endoftext|>") == 50256
+    return tokenizer
+
+
+@pytest.fixture
+def show(open_html, merges):
+    """show(text, theme=…, width=…) opens a page that holds one viewer and waits until it is alive."""
+
+    def show_(text=TEXT, *, more="", viewer=None, **options):
+        markup = tokens.viewer(text, merges=merges, alt=ALT, **(viewer or {})).data
+        visit = open_html(markup + more, **options)
+        visit.page.evaluate(READY)
+        return visit
+
+    return show_
+
+
+def seen(page) -> list[tuple[str, int]]:
+    """What stands in the pieces: (drawn text, id)."""
+    rows = page.locator(".bookkit-tokens").first.evaluate(
+        "(host) => [...host.shadowRoot.querySelectorAll('.bkt-p')].map((p) =>"
+        " [p.querySelector('.bkt-t').textContent, Number(p.querySelector('.bkt-id').textContent)])"
+    )
+    return [tuple(row) for row in rows]
+
+
+def settle(page):
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+@pytest.mark.parametrize("allow", [False, True], ids=["special tokens as text", "special tokens allowed"])
+def test_ids_are_the_library_s(show, library, allow):
+    texts = chosen + mixtures()
+    library.encode_special_tokens = not allow
+    expected = [encoding.ids for encoding in library.encode_batch(texts)]
+    visit = show()
+    got = visit.page.evaluate(ENCODE, [texts, allow])
+    wrong = [(t, e, g) for t, e, g in zip(texts, expected, got, strict=True) if e != g]
+    print(f"{len(texts)} texts, {sum(map(len, expected)):,} tokens, {len(wrong)} differ")
+    assert not wrong, wrong[:3]
+    assert any(50256 in ids for ids in got) is allow
+    visit.assert_quiet()
+
+
+def test_the_four_ids_of_the_book(show):
+    visit = show("This is some text")
+    assert seen(visit.page) == [("This", 1212), ("·is", 318), ("·some", 617), ("·text", 2420)]
+
+
+def test_lone_surrogates_become_replacement_characters(show, library):
+    visit = show()
+    texts = ["a\ud800b", "\udfff", "\ud83d\ud83d\ude00", "x \udc00\ud800"]
+    # As UTF-16 code units, which is how a page holds them.
+    got = visit.page.evaluate(
+        "(all) => all.map((units) => document.querySelector('.bookkit-tokens').bookkit.encode(String.fromCharCode(...units)))",
+        [[ord(unit) for unit in text] for text in texts],
+    )
+    wanted = [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts]
+    assert got == [library.encode(text).ids for text in wanted]
+
+
+def test_one_merge_at_a_time_ends_where_the_heap_ends(show):
+    visit = show()
+    words = [w for t in chosen for w in t.split() if 0 < len(w) < 60]
+    differing = visit.page.evaluate(
+        """(words) => words.filter((word) => {
+          const kit = document.querySelector('.bookkit-tokens').bookkit;
+          return kit.words(word).some((part) => {
+            const states = kit.steps(part), ranks = states.slice(1).map((s, i) => states[i].pairs[s.made]);
+            const last = states.at(-1).pieces.map((piece) => piece.id);
+            return String(last) !== String(kit.encode(part)) || ranks.some((rank) => !(rank >= 0));
+          });
+        })""",
+        words,
+    )
+    assert differing == []
+
+
+def test_unicode_of_browser_and_library(show):
+    """The browser's tables of letters and digits may be newer than the library's; nothing else may differ.
+
+    What differs is printed. Every character that Python's own Unicode tables know has to be of the same kind.
+    """
+    split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
+
+    def kind_of(char):
+        return next((k for k, before in zip("LNO", "a1!", strict=True) if len(split(before + char)) == 1), "S")
+
+    points = [p for p in (*range(0x33480), *range(0xE0000, 0xE0200)) if not 0xD800 <= p < 0xE000]
+    visit = show()
+    browser = visit.page.evaluate(
+        """(points) => points.map((p) => { const c = String.fromCodePoint(p);
+          return /\\p{L}/u.test(c) ? "L" : /\\p{N}/u.test(c) ? "N" : /\\p{White_Space}/u.test(c) ? "S" : "O"; }).join("")""",
+        points,
+    )
+    differing = [(p, kind_of(chr(p)), b) for p, b in zip(points, browser, strict=True) if kind_of(chr(p)) != b]
+    if differing:
+        first, last = differing[0][0], differing[-1][0]
+        kinds = sorted({f"{library} here {browser}" for _, library, browser in differing})
+        print(f"{len(differing)} of {len(points):,} code points differ, U+{first:04X} to U+{last:04X}: {kinds}")
+    known = [f"U+{p:04X}" for p, _, _ in differing if unicodedata.category(chr(p)) != "Cn"]
+    assert not known, f"characters of Unicode {unicodedata.unidata_version} that the page cuts otherwise: {known[:20]}"
+
+
+def test_speed_of_ten_thousand_characters(show):
+    """Reported; the bound is generous, because a slow machine is no defect."""
+    varied = "".join(mixtures(500, seed=7)).replace("\r", "")[:10_000]
+    prose = (" ".join(f"{word}{i % 97}" for i in range(100) for word in TEXT.split()))[:10_000]
+    visit = show()
+    for name, text in (("prose", prose), ("mixture of scripts", varied), ("one word", "ab" * 5_000)):
+        took = visit.page.evaluate(
+            """async (text) => {
+              const host = document.querySelector('.bookkit-tokens'), area = host.querySelector('textarea');
+              area.value = text; area.dispatchEvent(new Event('input'));
+              const before = host.bookkit.took;
+              while (host.bookkit.took === before) await new Promise(requestAnimationFrame);
+              return {...host.bookkit.took, pieces: host.shadowRoot.querySelectorAll('.bkt-p').length};
+            }""",
+            text,
+        )
+        print(f"10,000 characters, {name}: tokenized in {took['encode']:.1f} ms, drawn in {took['draw']:.1f} ms ({took['pieces']} pieces)")
+        assert took["encode"] < 1_000
+
+
+@pytest.mark.parametrize("text", [t for t in chosen if "\r" not in t and len(t) < 400])
+def test_static_picture_and_live_pieces_agree(show, text):
+    visit = show(text)
+    pieces, ids, _ = tokens._encode(tokens._load(*_stat())[2], text, {})
+    drawn = ["".join(part for _, part in tokens.segments(piece)) for piece in pieces]
+    assert seen(visit.page) == list(zip(drawn, ids, strict=True))
+    same = visit.page.evaluate(
+        """() => { const host = document.querySelector('.bookkit-tokens');
+          const look = (root) => [...root.querySelectorAll('.bkt-pieces .bkt-p, .bkt-char, .bkt-break')]
+            .map((e) => e.textContent + '/' + [...e.classList].sort() + '/' + e.parentNode.className.replace('bkt-parcel', 'bkt-pieces'));
+          return [look(host.querySelector('.bookkit-static')), look(host.shadowRoot)]; }"""
+    )
+    assert same[0] == same[1]
+    visit.assert_quiet()
+
+
+def _stat():
+    path = bookkit.data("tokenizers/gpt2/merges.txt")
+    return path, path.stat().st_mtime_ns, path.stat().st_size
+
+
+def test_typing(show):
+    visit = show("")
+    page = visit.page
+    assert page.get_by_text("0 tokens").first.is_visible() and page.get_by_text("No text, no tokens.").is_visible()
+    page.get_by_label("Text to cut into tokens").press_sequentially("Hello wörld 🤗")
+    settle(page)
+    assert [i for _, i in seen(page)] == [15496, 266, 30570, 335, 12520, 97, 245]
+    page.wait_for_timeout(700)
+    assert page.locator('[aria-live="polite"]').last.text_content() == "7 tokens, 13 characters, 17 bytes; 1.9 characters a token"
+    assert page.locator(".bookkit-tokens .bkt-detail").inner_text().replace("\n", " ").startswith("97 id 245")
+    page.get_by_label("Text to cut into tokens").fill("")
+    settle(page)
+    assert seen(page) == []
+    visit.assert_quiet()
+
+
+def test_bytes_that_are_no_character_are_shown_as_bytes(show):
+    page = show(" 🤗").page
+    assert seen(page) == [("·F0 9F", 12520), ("A4", 97), ("97", 245)]
+    assert page.locator(".bkt-group .bkt-char").last.text_content() == "🤗"
+    assert "\ufffd" not in page.locator(".bookkit-tokens .bkt-out").inner_text()
+
+
+def test_right_to_left(show):
+    page = show("مرحبا بالعالم").page
+    live = page.locator(".bkt-out .bkt-pieces")
+    assert live.get_attribute("dir") == "rtl"
+    boxes = [p.bounding_box() for p in live.locator(".bkt-p").all()]
+    assert boxes[0]["x"] > boxes[1]["x"]
+    assert page.evaluate("getComputedStyle(document.querySelector('textarea')).direction") == "rtl"
+
+
+def test_keyboard_alone(show):
+    visit = show("This is some text about untangling tokenization.")
+    page = visit.page
+    page.get_by_label("Text to cut into tokens").focus()
+    for _ in range(3):  # views, special tokens, pieces
+        page.keyboard.press("Tab")
+    focused = "document.querySelector('.bookkit-tokens').shadowRoot.activeElement"
+    assert page.evaluate(f"{focused}.getAttribute('role')") == "option"
+    page.keyboard.press("Home")
+    assert page.evaluate(f"{focused}.getAttribute('aria-label')") == "This, id 1212"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(f"{focused}.getAttribute('aria-label')") == "space some, id 617"
+    assert page.locator(".bkt-title .bkt-in").text_content() == "·some"
+    page.keyboard.press("Enter")
+    assert page.evaluate(f"{focused}.type") == "range"
+    for n in (1, 2, 3, 4):
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate(f"{focused}.getAttribute('aria-valuetext')") == f"{n} of 4 merges made"
+    assert page.locator(".bkt-stage .bkt-box").all_text_contents() == ["·some"]
+    assert "the whole word is one token" in page.locator(".bkt-caption").text_content()
+    page.keyboard.press("Home")
+    assert len(page.locator(".bkt-stage .bkt-box").all()) == 5
+    visit.assert_quiet()
+
+
+def test_merges_of_a_word(show, merges):
+    pairs = merges.read_text(encoding="utf-8").splitlines()[1:]
+    visit = show("hug untangling")
+    page = visit.page
+    page.get_by_role("option", name="space unt, id 1418").click()
+    boxes = page.locator(".bkt-stage .bkt-box")
+    assert boxes.all_text_contents() == list("·untangling")
+    state = list("Ġuntangling")
+    while True:
+        ranks = [pairs.index(f"{a} {b}") if f"{a} {b}" in pairs else None for a, b in zip(state, state[1:], strict=False)]
+        assert page.locator(".bkt-gap b").all_text_contents() == ["–" if r is None else str(r) for r in ranks]
+        if all(rank is None for rank in ranks):
+            break
+        best = min(rank for rank in ranks if rank is not None)
+        assert page.locator(".bkt-best b").text_content() == str(best)
+        at = ranks.index(best)
+        state[at : at + 2] = [state[at] + state[at + 1]]
+        page.get_by_label("One merge on").click()
+        assert boxes.all_text_contents() == [piece.replace("Ġ", "·") for piece in state]
+        assert f"rank {best}, id {256 + best}" in page.locator(".bkt-caption").text_content()
+    assert page.get_by_label("One merge on").is_disabled()
+    page.get_by_label("One merge back").focus()
+    page.keyboard.press("ArrowLeft")
+    assert len(boxes.all()) == len(state) + 1
+    page.locator(".bkt-wall li").first.click()
+    assert len(boxes.all()) == 11
+    visit.assert_quiet()
+
+
+def test_play_and_reduced_motion(show):
+    page = show("the").page
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function(
+        "document.querySelector('.bookkit-tokens').shadowRoot.querySelector('.bkt-stage').children.length === 1", timeout=6_000
+    )
+    assert page.get_by_role("button", name="Play").is_visible()
+    still = show("the", reduced_motion="reduce").page
+    still.get_by_role("button", name="To the end").click()
+    assert still.locator(".bkt-stage .bkt-box").all_text_contents() == ["the"]
+    assert still.evaluate("document.getAnimations().length") == 0
+
+
+def test_special_tokens_are_text_until_allowed(show):
+    page = show("x<|endoftext|>y").page
+    assert 50256 not in [i for _, i in seen(page)]
+    page.get_by_label("allow special tokens").check()
+    assert seen(page) == [("x", 87), ("<|endoftext|>", 50256), ("y", 88)]
+    page.locator(".bkt-out [data-i]").nth(1).click()
+    assert "has an id of its own: 50256" in page.locator(".bkt-caption").text_content()
+    none = show("x", viewer={"special_tokens": {}}).page
+    assert none.get_by_label("allow special tokens").count() == 0
+
+
+def test_views(show):
+    page = show("This is some text").page
+    page.get_by_role("radio", name="Ids").check()
+    assert page.locator(".bkt-list").text_content() == "[1212, 318, 617, 2420]"
+    page.get_by_role("radio", name="Table").check()
+    cells = page.locator(".bkt-table tbody tr").nth(2).locator("td").all_text_contents()
+    assert cells == ["3", "·some", "617", "20 73 6F 6D 65"]
+    page.get_by_role("radio", name="Pieces").check()
+    assert len(seen(page)) == 4
+
+
+def test_hover_shows_and_leaving_restores(show):
+    page = show("This is some text").page
+    before = page.locator(".bkt-detail").text_content()
+    page.locator(".bkt-out [data-i]").nth(0).hover()
+    assert "1212" in page.locator(".bkt-detail").text_content() != before
+    page.locator(".bkt-label").hover()
+    assert page.locator(".bkt-detail").text_content() == before
+
+
+def test_examples_and_a_long_text(show):
+    visit = show(viewer={"examples": [("Long", "a1 " * 6_000), ("Short", "ok")]})
+    page = visit.page
+    page.get_by_role("button", name="Long").click()
+    assert len(seen(page)) < 12_001
+    page.get_by_role("button", name="Show the other").click()
+    assert len(seen(page)) == 12_001
+    page.get_by_role("button", name="Short").click()
+    assert seen(page) == [("ok", 482)]
+    visit.assert_quiet()
+
+
+def test_hostile_strings_are_only_text(show):
+    visit = show()
+    page = visit.page
+    for text in viewer_hostile_strings:
+        page.get_by_label("Text to cut into tokens").fill(text)
+        settle(page)
+        assert page.locator(".bkt-out img, .bkt-out script").count() == 0
+    visit.assert_quiet()
+    nasty = "</script><script>window.__pwned = true</script><img src=x onerror='window.__pwned = true'><!--"
+    for text in (nasty, "<!--<script>", "]]>", "</textarea></noscript>" + nasty):
+        harmed = show(text, viewer={"examples": [(nasty, nasty)]}, more=tokens.strip([text], [1], label=text, alt=text).data)
+        assert harmed.page.evaluate("window.__pwned") is None
+        assert harmed.page.get_by_label("Text to cut into tokens").input_value() == text
+        harmed.page.get_by_role("button", name=nasty).click()
+        assert harmed.page.get_by_label("Text to cut into tokens").input_value() == nasty
+        assert harmed.page.locator("img").count() == 0 and harmed.page.evaluate("window.__pwned") is None
+        harmed.assert_quiet()
+
+
+def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
+    other = tokens.viewer("Second one", merges=merges, alt=ALT).data
+    visit = show("First", more=other)
+    page = visit.page
+    page.locator(".bookkit-tokens").nth(1).locator("textarea").fill("changed")
+    settle(page)
+    assert page.evaluate("Object.keys(window.bookkitShared).length") == 1
+    # JupyterLab sets innerHTML, then puts each script in again; here twice, as with two views of one output.
+    third = tokens.viewer("This is some text", merges=merges, alt=ALT).data
+    for _ in range(2):
+        page.evaluate(
+            """(markup) => { const cell = document.createElement('div'); cell.innerHTML = markup; document.body.append(cell);
+              for (const old of cell.querySelectorAll('script')) { const script = document.createElement('script');
+                script.textContent = old.textContent; old.replaceWith(script); } }""",
+            third,
+        )
+    page.evaluate(READY)
+    tokens_in = page.evaluate(
+        "[...document.querySelectorAll('.bookkit-tokens')].map((h) => h.shadowRoot.querySelectorAll('.bkt-p').length)"
+    )
+    assert tokens_in == [1, 1, 4, 4]
+    visit.assert_quiet()
+
+
+def test_without_javascript(browser, merges, tmp_path):
+    markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
+    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{markup}", encoding="utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator(".bookkit-static .bkt-p").first.is_visible()
+    assert page.locator("noscript p").is_visible()
+    context.close()
+
+
+def test_without_decompression(open_html, merges):
+    markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
+    old = open_html("<script>delete window.DecompressionStream</script>" + markup)
+    old.page.wait_for_timeout(200)
+    assert old.page.get_by_text("This browser cannot unpack").is_visible()
+    assert old.page.locator(".bkt-out .bkt-p").first.is_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_accessible_and_within_the_page(show, theme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    strip = tokens.strip(["This", " is", b" \xf0\x9f", b"\xa4\x97"], [1, 2, 3, 4], label="Another", alt="Four pieces").data
+    visit = show("untangling 🤗 مرحبا " + "x" * 120, more=strip, theme=theme, width=width)
+    page = visit.page
+    for view in ("Pieces", "Ids", "Table"):
+        page.get_by_role("radio", name=view).check()
+        page.wait_for_timeout(200)
+        found = [
+            (v["id"], [n["html"][:120] + str(n.get("failureSummary"))[:300] for n in v["nodes"]][:3])
+            for v in Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]}).response["violations"]
+            if v["impact"] in {"serious", "critical"}
+        ]
+        assert not found, found
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("radio", name="Pieces").check()
+    for _ in range(3):
+        page.get_by_label("One merge on").click()
+    ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-tokens')).backgroundColor")
+    red = int(ground.split("(")[1].split(",")[0])
+    assert (red < 80) is (theme == "dark")
+    visit.assert_quiet()
