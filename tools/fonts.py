@@ -3,10 +3,10 @@
     python tools/fonts.py            # fetches the three packages with `npm pack`
     python tools/fonts.py FOLDER     # takes the three .tgz files from FOLDER
 
-Writes ``book/_static/fonts/*.woff2``, ``OFL.txt`` and ``fonts.json`` (sizes, sources, sha256). The result depends
-only on the packages and on this file. The families come from npm under the SIL Open Font License 1.1, whose
-reserved name "Source" may not be used for an altered version; so the subsets are called Cell Serif, Cell Sans and
-Cell Mono. Needed: fonttools with brotli (in requirements.lock) and, for the first form, npm.
+Writes ``book/_static/fonts/*.woff2``, ``OFL.txt`` and ``fonts.json`` (sizes, sources, sha256). The result
+depends only on the packages and on this file. The families come from npm under the SIL Open Font License
+1.1, whose reserved name "Source" may not be used for an altered version; so the subsets are called Cell Serif,
+Cell Sans and Cell Mono. Needed: fonttools with brotli (in requirements.lock) and, for the first form, npm.
 """
 
 import hashlib
@@ -37,12 +37,14 @@ LATIN = [*range(0x20, 0x7F), *range(0xA0, 0x180), 0x218, 0x219, 0x21A, 0x21B, 0x
 COMBINING = [0x300, 0x301, 0x302, 0x303, 0x308, 0x30A, 0x30C, 0x323, 0x327]
 PUNCTUATION = [*range(0x2010, 0x2016), *range(0x2018, 0x201F), 0x2020, 0x2021, 0x2022, 0x2026, 0x2030]
 PUNCTUATION += [0x2032, 0x2033, 0x2039, 0x203A, 0x2044, 0x2009, 0x200A, 0x202F, 0x20AC, 0x2122, 0x2116]
-ARROWS = [*range(0x2190, 0x2196), 0x21D2, 0x21D4, 0x23CE, 0x2423, 0x2581, 0x2588, 0x25CF, 0x25CB, 0x25B6, 0x25A0]
+ARROWS = [*range(0x2190, 0x2196), 0x21D2, 0x21D4, 0x23CE, 0x2423]
+BLOCKS = [0x2581, 0x2588, 0x25CF, 0x25CB, 0x25B6, 0x25A0]
 MATHS = [0x2202, 0x2206, 0x2208, 0x220F, 0x2211, 0x2212, 0x2215, 0x2219, 0x221A, 0x221E, 0x222B]
-MATHS += [0x2248, 0x2260, 0x2264, 0x2265, 0x2713, 0x2717, 0x207B, *range(0x2070, 0x207A), *range(0x2080, 0x208A)]
+MATHS += [0x2248, 0x2260, 0x2264, 0x2265, 0x2713, 0x2717]
+RAISED = [0x207B, *range(0x2070, 0x207A), *range(0x2080, 0x208A)]
 GREEK = [*range(0x391, 0x3AA), *range(0x3B1, 0x3CA)]
-TEXT = LATIN + COMBINING + PUNCTUATION + ARROWS + MATHS
-FEATURES = ["kern", "mark", "mkmk", "liga", "calt", "locl", "ccmp", "lnum", "tnum", "pnum", "onum", "case", "zero"]
+TEXT = LATIN + COMBINING + PUNCTUATION + ARROWS + BLOCKS + MATHS + RAISED
+FEATURES = ["kern", "mark", "mkmk", "liga", "calt", "locl", "ccmp", "lnum", "tnum", "pnum", "onum", "zero"]
 
 FONTS = [
     # (file, family, style, package, path inside the package, axis limits, characters)

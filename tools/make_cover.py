@@ -1,11 +1,11 @@
 """Draw the book's cover: one paragraph in twelve languages, one tile for every GPT-2 token.
 
-    python tools/make_cover.py            # writes book/_static/cover-{light,dark}{,-narrow}.svg and cover.json
+    python tools/make_cover.py            # writes book/_static/cover-*.svg and cover.json
     python tools/make_cover.py --check    # exit 1 where the files are not what the data say
 
-The text is Article 1 of the Universal Declaration of Human Rights (data/corpora/udhr.json), the tokenizer is the
-real one of GPT-2 (data/tokenizers/gpt2). A full tile is a token that holds whole characters; a hollow tile is a
-token that holds only a piece of one character, a few of its bytes.
+The text is Article 1 of the Universal Declaration of Human Rights (data/corpora/udhr.json), the tokenizer is
+the real one of GPT-2 (data/tokenizers/gpt2). A full tile is a token that holds whole characters; a hollow
+tile is a token that cuts a character and holds only some of its bytes.
 """
 
 import json
@@ -78,21 +78,17 @@ def drawing(data: list[dict], theme: str, narrow: bool) -> str:
     right = 0 if narrow else 50
     columns = int((width - left - right) // pitch)
     font = 12.5 if narrow else 15.5
-    gap = 11 if narrow else 9.5
+    gap = 11 if narrow else 12.5
     y = 4.0
     body = []
     for row in data:
         tokens = row["tokens"]
         lines = -(-len(tokens) // columns)
-        label = (
-            f'<text x="0" y="{y + font * 0.82:g}" font-size="{font}" fill="{colour["ink"]}">{escape(row["name"])}</text>'
-        )
-        count = f'font-size="{font}" fill="{colour["muted"]}" text-anchor="end">{len(tokens)}</text>'
+        base = f'y="{y + font * 0.82:g}" font-size="{font}"'
+        label = f'<text x="0" {base} fill="{colour["ink"]}">{escape(row["name"])}</text>'
+        label += f'<text x="{width}" {base} fill="{colour["muted"]}" text-anchor="end">{len(tokens)}</text>'
         if narrow:
-            label += f'<text x="{width}" y="{y + font * 0.82:g}" {count}'
             y += font * 1.32
-        else:
-            label += f'<text x="{width}" y="{y + font * 0.82:g}" {count}'
         top = y + (0 if narrow else (font - size) * 0.5)
         whole = tile_path(columns, tokens, True, pitch, size, 0)
         pieces = tile_path(columns, tokens, False, pitch, size, 0.5)
@@ -111,10 +107,9 @@ def drawing(data: list[dict], theme: str, narrow: bool) -> str:
             y -= (font - size) * 0.5 - 0.5
     height = round(y - gap + 8)
     title = "Article 1 of the Universal Declaration of Human Rights, one tile a GPT-2 token"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' font-family="{SANS}" role="img"><title>{title}</title>\n' + "\n".join(body) + "\n</svg>\n"
-    )
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{SANS}" role="img">'
+    return f"{head}<title>{title}</title>\n" + "\n".join(body) + "\n</svg>\n"
 
 
 def files() -> dict[str, str]:
@@ -124,7 +119,9 @@ def files() -> dict[str, str]:
         for theme in THEMES
         for narrow in (False, True)
     }
-    record = {row["name"]: {"tokens": len(row["tokens"]), "pieces": row["tokens"].count(False)} for row in data}
+    record = {
+        row["name"]: {"tokens": len(row["tokens"]), "pieces": row["tokens"].count(False)} for row in data
+    }
     made["cover.json"] = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     return made
 

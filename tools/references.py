@@ -3,8 +3,8 @@
     python tools/references.py            # write
     python tools/references.py --check    # exit 1 where the page is not what the bibliography says
 
-A heading's anchor is its key, so that ``../book/references.md#sennrich2016`` leads to the work on the site, in
-JupyterLab and on GitHub alike.
+A heading's anchor is its key, so that ``../book/references.md#sennrich2016`` leads to the work on the site,
+in JupyterLab and on GitHub alike.
 """
 
 import sys
@@ -36,14 +36,14 @@ def people(entry) -> str:
 
 
 def where(fields) -> str:
-    venue = next((fields[k] for k in ("booktitle", "journal", "institution", "publisher") if k in fields), None)
-    venue = venue or fields.get("howpublished")
+    kinds = ("booktitle", "journal", "institution", "publisher", "howpublished")
+    venue = next((fields[kind] for kind in kinds if kind in fields), "")
     if venue and "volume" in fields:
         venue += f" {fields['volume']}"
         venue += f"({fields['number']})" if "number" in fields else ""
     if venue and "pages" in fields:
         venue += f", pp. {fields['pages'].replace('--', '–')}"
-    return venue or ""
+    return venue
 
 
 def link(fields) -> str:
@@ -76,7 +76,7 @@ def main() -> int:
     text = page()
     if "--check" in sys.argv[1:]:
         same = target.is_file() and target.read_text(encoding="utf-8") == text
-        print("references.md is up to date" if same else "references.md is stale: run python tools/references.py")
+        print("references.md is up to date" if same else "references.md is stale: run tools/references.py")
         return 0 if same else 1
     target.write_text(text, encoding="utf-8")
     return 0

@@ -3,8 +3,8 @@
 - A code cell tagged ``exercise-solution`` folds under "Show the solution".
 - ``pygments.css`` is written from the two palettes below, all of them at a contrast of 4.5:1 or more
   (``tests/site`` measures it).
-- The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the book
-  shows are drawn in ``book/_static/book.css``.
+- The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the
+  book shows are drawn in ``book/_static/book.css``.
 - ``index.html`` leads to the cover, which is ``book/index.html``.
 """
 
@@ -115,7 +115,8 @@ def quiet_theme_files(static: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     if (static / "vendor").is_dir():
         (static / "vendor").rmdir()
-    for name in ("webpack-macros.html", "sbt-webpack-macros.html", "file.png", "minus.png", "plus.png", ".gitignore"):
+    unused = ("webpack-macros.html", "sbt-webpack-macros.html", "file.png", "minus.png", "plus.png")
+    for name in unused:
         (static / name).unlink(missing_ok=True)
     sheet = static / "styles" / "pydata-sphinx-theme.css"
     if sheet.is_file():
@@ -129,6 +130,16 @@ def quiet_theme_files(static: Path) -> None:
         slim = re.sub(r"(?m)^(?://[#@] sourceMappingURL=.*|/\*[#@] sourceMappingURL=.*?\*/)\s*$", "", text)
         if slim != text:
             path.write_text(slim, encoding="utf-8", errors="surrogateescape")
+
+
+def name_the_toggles(out: Path) -> None:
+    """The arrows that unfold a part of the table of contents say so to those who cannot see them."""
+    bare = '<summary><span class="toctree-toggle"'
+    for path in out.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        if bare in text:
+            named = bare.replace("<summary>", '<summary aria-label="Pages of this section">')
+            path.write_text(text.replace(bare, named), encoding="utf-8")
 
 
 FIRST_PAGE = """<!doctype html>
@@ -151,6 +162,7 @@ def finish(app, error) -> None:
     out = Path(app.outdir)
     (out / "_static" / "pygments.css").write_text(pygments_css(), encoding="utf-8")
     quiet_theme_files(out / "_static")
+    name_the_toggles(out)
     root = app.config.root_doc
     if root != "index":
         page = FIRST_PAGE.format(title=app.config.html_title, target=f"{root}.html")

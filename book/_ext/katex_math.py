@@ -1,9 +1,9 @@
 """Set formulas while the book is built, so that a page needs neither MathJax nor any other script.
 
-A Sphinx math renderer: every math node (``$…$``, ``$$…$$``, amsmath, ``{math}``, LaTeX outputs of cells) goes
-through KaTeX, which runs in V8 inside this process (package ``mini-racer``). The page receives MathML for readers
-who listen and HTML for readers who look; the style sheet and its fonts are linked only where a formula stands.
-A formula that KaTeX refuses is a Sphinx warning that quotes it, and the book is built with warnings as errors.
+A Sphinx math renderer: every math node (``$…$``, ``$$…$$``, amsmath, ``{math}``, LaTeX outputs of cells)
+goes through KaTeX, which runs in V8 inside this process (package ``mini-racer``). The page receives MathML
+for readers who listen and HTML for readers who look; the style sheet is linked only where a formula stands.
+A formula that KaTeX refuses is a Sphinx warning that quotes it, and warnings stop the build.
 
 Dollar signs inside raw HTML outputs stay what they are: prices, mostly.
 """
@@ -81,7 +81,7 @@ def visit_block(self, node: nodes.math_block) -> None:
 
 
 def prepare(tex: str, complete: bool) -> str:
-    r"""Line breaks as Sphinx understands them: paragraphs become lines, and a bare ``\\`` starts a new line."""
+    r"""Line breaks as Sphinx understands them: a paragraph is a line, and a bare ``\\`` starts a new one."""
     if complete or r"\begin" in tex:
         return tex
     parts = [part.strip() for part in tex.split("\n\n") if part.strip()]

@@ -37,7 +37,7 @@ class StatusTable(Directive):
         status = read_status(path)
         chapters = status.get("chapters") or {}
         if not chapters:
-            text = "No chapter has been measured yet. The command make status measures them and fills this table."
+            text = "No chapter has been measured yet. The command make status measures them all."
             return [nodes.paragraph(text=text)]
         group = nodes.tgroup(cols=1 + len(COLUMNS))
         group += [nodes.colspec(colwidth=3), *(nodes.colspec(colwidth=1) for _ in COLUMNS)]

@@ -20,17 +20,11 @@ import http.server
 import os
 import shutil
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-HTML = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
-THEMES = ("light", "dark")
-WIDTHS = (390, 1280)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from harness import BROWSERS, HTML, Site, Visit, unavailable
 
 
 def pytest_collection_modifyitems(items):
@@ -39,66 +33,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.site)
 
 
-def unavailable(reason: str):
-    """Skip by name, or fail where the site tests are required."""
-    if os.environ.get("BOOK_REQUIRE_SITE") == "1":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
-
-
-def built_pages() -> list[str]:
-    """Paths of all built pages below the site's root, redirects and generated indices included."""
-    if not HTML.is_dir():
-        return []
-    return sorted(
-        path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts
-    )
-
-
-def pages_or_placeholder() -> list[str]:
-    """For ``parametrize``: never empty, so that a missing build is a visible skip (or failure), not silence."""
-    return built_pages() or ["(not built)"]
-
-
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args):
         pass
-
-
-@dataclass
-class Site:
-    """Where the built pages are."""
-
-    root: Path
-    address: str
-
-    def url(self, path: str = "index.html") -> str:
-        return f"{self.address}/{path.lstrip('/')}"
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.address).netloc
-
-
-@dataclass
-class Visit:
-    """One page, opened once, and everything that went wrong meanwhile."""
-
-    page: object
-    console: list[str] = field(default_factory=list)
-    crashes: list[str] = field(default_factory=list)
-    foreign: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    own: list[str] = field(default_factory=list)
-
-    def trouble(self) -> dict[str, list[str]]:
-        kinds = ("console", "crashes", "foreign", "failed")
-        return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind)}
-
-    def assert_quiet(self):
-        assert not self.trouble(), f"{self.page.url}: {self.trouble()}"
 
 
 @pytest.fixture(scope="session")
@@ -119,8 +58,11 @@ def site():
 def browser():
     executable = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if executable is None:
-        unavailable(f"no Chromium found (looked for {', '.join(BROWSERS)}): install it, or skip the site tests")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright for Python is not installed")
+        unavailable(f"no Chromium found (looked for {', '.join(BROWSERS)}): install one for the site tests")
+    try:
+        from playwright import sync_api
+    except ImportError:
+        unavailable("Playwright for Python is not installed: run make book, which sets everything up")
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
@@ -150,7 +92,7 @@ def new_visit(browser, own_host: str | None, theme: str, width: int, height: int
             route.abort()
 
     context.route(lambda url: not url.startswith(("data:", "blob:", "about:")), guard)
-    page.on("console", lambda message: visit.console.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda said: visit.console.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: visit.crashes.append(str(error)))
     page.on(
         "requestfailed",
@@ -172,7 +114,7 @@ def open_page(site, browser):
     """``open_page("notebooks/02_tokenization.html", theme="dark", width=390) -> Visit``"""
     visits = []
 
-    def open_(path: str = "index.html", theme: str = "light", width: int = 1280, height: int = 900, **options):
+    def open_(path="index.html", theme="light", width=1280, height=900, **options) -> Visit:
         visit = new_visit(browser, site.host, theme, width, height, **options)
         visits.append(visit)
         visit.page.goto(site.url(path), wait_until="load")
@@ -189,7 +131,7 @@ def open_html(browser):
     """``open_html(fragment, theme="dark") -> Visit`` of a page that holds only this fragment."""
     visits = []
 
-    def open_(fragment: str, theme: str = "light", width: int = 1280, height: int = 900, **options):
+    def open_(fragment: str, theme="light", width=1280, height=900, **options) -> Visit:
         visit = new_visit(browser, None, theme, width, height, **options)
         visits.append(visit)
         visit.page.set_content(

@@ -1,0 +1,69 @@
+"""What the site tests share: where the built pages are, and what is noted while one is open."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
+THEMES = ("light", "dark")
+WIDTHS = (390, 1280)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def unavailable(reason: str):
+    """Skip by name, or fail where the site tests are required."""
+    if os.environ.get("BOOK_REQUIRE_SITE") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def built_pages() -> list[str]:
+    """Paths of all built pages below the site's root, redirects and generated indices included."""
+    if not HTML.is_dir():
+        return []
+    return sorted(
+        path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts
+    )
+
+
+def pages_or_placeholder() -> list[str]:
+    """For ``parametrize``: never empty, so that a missing build is a visible skip or failure."""
+    return built_pages() or ["(not built)"]
+
+
+@dataclass
+class Site:
+    """Where the built pages are."""
+
+    root: Path
+    address: str
+
+    def url(self, path: str = "index.html") -> str:
+        return f"{self.address}/{path.lstrip('/')}"
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.address).netloc
+
+
+@dataclass
+class Visit:
+    """One page, opened once, and everything that went wrong meanwhile."""
+
+    page: object
+    console: list[str] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+
+    def trouble(self) -> dict[str, list[str]]:
+        kinds = ("console", "crashes", "foreign", "failed")
+        return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind)}
+
+    def assert_quiet(self):
+        assert not self.trouble(), f"{self.page.url}: {self.trouble()}"
