@@ -24,10 +24,10 @@ def listed_chapters() -> list[Path]:
 
 
 def pytest_generate_tests(metafunc):
-    """A test that asks for `chapter` runs once for every chapter of the book."""
-    if "chapter" in metafunc.fixturenames:
+    """A test that asks for `book_chapter` runs once for every chapter of the book; it must only read it."""
+    if "book_chapter" in metafunc.fixturenames:
         paths = listed_chapters()
-        metafunc.parametrize("chapter", paths, ids=[path.stem for path in paths], scope="session")
+        metafunc.parametrize("book_chapter", paths, ids=[path.stem for path in paths], scope="session")
 
 
 @pytest.fixture

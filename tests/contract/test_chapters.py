@@ -16,12 +16,12 @@ def demand_none(problems):
 
 
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
-def test_chapter_keeps(rule, chapter):
-    demand_none(rule(notebooks.read(chapter)))
+def test_chapter_keeps(rule, book_chapter):
+    demand_none(rule(notebooks.read(book_chapter)))
 
 
-def test_links_of_a_chapter(chapter):
-    demand_none(rules.links(chapter, ROOT, notebooks.pages(ROOT)))
+def test_links_of_a_chapter(book_chapter):
+    demand_none(rules.links(book_chapter, ROOT, notebooks.pages(ROOT)))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -29,14 +29,14 @@ def test_links_of_a_page(page):
     demand_none(rules.links(ROOT / f"{page}.md", ROOT, notebooks.pages(ROOT)))
 
 
-def test_price_label(chapter):
-    entry = status.read(ROOT)["chapters"].get(chapter.stem)
-    demand_none(rules.price(notebooks.read(chapter), entry and status.price_label(entry)))
+def test_price_label(book_chapter):
+    entry = status.read(ROOT)["chapters"].get(book_chapter.stem)
+    demand_none(rules.price(notebooks.read(book_chapter), entry and status.price_label(entry)))
 
 
-def test_numbers_in_the_prose(chapter, executed):
-    demand_none(rules.numerals(notebooks.read(chapter), executed(chapter)))
+def test_numbers_in_the_prose(book_chapter, executed):
+    demand_none(rules.numerals(notebooks.read(book_chapter), executed(book_chapter)))
 
 
-def test_pictures_are_described(chapter, executed):
-    demand_none(rules.described_pictures(executed(chapter)))
+def test_pictures_are_described(book_chapter, executed):
+    demand_none(rules.described_pictures(executed(book_chapter)))
