@@ -13,7 +13,9 @@ from bookkit.errors import BookError
 from bookkit.viewers import fragment, tokens
 
 ALT = "A sentence cut into GPT-2's tokens."
-HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror=pwned()> <!-- ]]> </style> \u2028 \x00 \" ' `"
+HOSTILE = (
+    "</script><script>window.pwned=1</script><img src=x onerror=pwned()> <!-- ]]> </style> \u2028 \x00 \" ' `"
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,9 @@ def test_packing_loses_nothing(merges):
     pairs = tokens.read_merges(merges)
     columns = zlib.decompress(base64.b64decode(tokens.pack(pairs)))
     n = len(columns) // 4
-    unpacked = [(columns[i] << 8 | columns[2 * n + i], columns[n + i] << 8 | columns[3 * n + i]) for i in range(n)]
+    unpacked = [
+        (columns[i] << 8 | columns[2 * n + i], columns[n + i] << 8 | columns[3 * n + i]) for i in range(n)
+    ]
     assert unpacked == pairs
 
 
@@ -72,7 +76,16 @@ def test_size_and_nothing_from_elsewhere(merges):
     assert size < 300_000
     code = re.sub(r'"blob":"[^"]*"', "", markup)
     assert "://" not in code and "@import" not in code and "url(" not in code
-    for forbidden in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "fetch(", "import("):
+    for forbidden in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "fetch(",
+        "import(",
+    ):
         assert forbidden not in code
     assert "src" not in dict(Elements(markup).attributes)
 
@@ -80,7 +93,11 @@ def test_size_and_nothing_from_elsewhere(merges):
 def test_static_picture_is_the_library_s_answer(merges, vocabulary):
     markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
     assert re.findall(r'class="bkt-id">(\d+)<', markup) == ["1212", "318", "617", "2420"]
-    assert "<noscript>" in markup and 'role="figure"' in markup and f'aria-label="{ALT.replace(chr(39), "&#x27;")}"' in markup
+    assert (
+        "<noscript>" in markup
+        and 'role="figure"' in markup
+        and f'aria-label="{ALT.replace(chr(39), "&#x27;")}"' in markup
+    )
 
 
 def test_each_fragment_has_its_own_id(merges):
@@ -94,15 +111,23 @@ def test_hostile_text_stays_text(merges):
     plain = Elements(tokens.viewer("x", merges=merges, alt=ALT, examples=[("a", "b")]).data)
     harmed = Elements(
         tokens.viewer(
-            HOSTILE, merges=merges, alt=HOSTILE, examples=[(HOSTILE, HOSTILE)], special_tokens={HOSTILE: 50256}
+            HOSTILE,
+            merges=merges,
+            alt=HOSTILE,
+            examples=[(HOSTILE, HOSTILE)],
+            special_tokens={HOSTILE: 50256},
         ).data
     )
     assert set(harmed.found) == set(plain.found) and harmed.found.count("script") == 1 and not harmed.open
-    assert "onerror" not in dict(harmed.attributes) and dict(harmed.attributes)["aria-label"].startswith("</script>")
+    assert "onerror" not in dict(harmed.attributes) and dict(harmed.attributes)["aria-label"].startswith(
+        "</script>"
+    )
     row = Elements(tokens.strip([HOSTILE, b"\xf0\x9f"], [1, 2], label=HOSTILE, alt=HOSTILE).data)
     assert set(row.found) <= {"div", "style", "span", "small", "p"} and not row.open
     drawn = "".join(row.words)
-    assert "</script><script>window.pwned=1</script><img·src=x·onerror=pwned()>" in drawn and "U+0000" in drawn
+    assert (
+        "</script><script>window.pwned=1</script><img·src=x·onerror=pwned()>" in drawn and "U+0000" in drawn
+    )
 
 
 def test_literal_cannot_be_left():
@@ -136,7 +161,8 @@ def test_pieces_of_one_character_stand_together():
 
 def test_strip_of_other_tokenizers():
     markup = tokens.strips(
-        [("SmolLM2", ["This", " is"], [1, 2]), ("MiniLM", ["token", "##ization"], None), ("none", [], [])], alt="Three rows"
+        [("SmolLM2", ["This", " is"], [1, 2]), ("MiniLM", ["token", "##ization"], None), ("none", [], [])],
+        alt="Three rows",
     ).data
     row = Elements(markup)
     classes = [value.split() for name, value in row.attributes if name == "class"]
@@ -144,7 +170,9 @@ def test_strip_of_other_tokenizers():
     assert {"2 tokens", "0 tokens", "##ization"} <= set(row.words)
 
 
-@pytest.mark.parametrize("text", ["", "\ud800 lone \udfff", "a\r\nb\rc", "\x00", "\U0010ffff", "<|endoftext|>"])
+@pytest.mark.parametrize(
+    "text", ["", "\ud800 lone \udfff", "a\r\nb\rc", "\x00", "\U0010ffff", "<|endoftext|>"]
+)
 def test_odd_first_texts(merges, text):
     for allow in (False, True):
         assert tokens.viewer(text, merges=merges, alt=ALT, allow_special=allow).data.endswith("</div>")

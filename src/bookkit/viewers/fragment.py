@@ -23,12 +23,17 @@ The JS file defines one function, `mount(root, data, host)`:
   field, and keep their keyboard shortcuts away from it, only outside a shadow root.
 
 `host.bookkit = {...}` may hold what tests want to call. Unpacked data that a second viewer on the same page
-can use is kept in `window.bookkitShared`. The CSS reaches for the variables of `THEME` alone: `--bk-ink`,
-`--bk-muted`, `--bk-rule`, `--bk-paper`, `--bk-well` (the ground of a text field), `--bk-accent` (what can be
-touched), `--bk-blue`, `--bk-orange`, `--bk-green`, `--bk-grey`, `--bk-vermilion`, `--bk-deep` (small blue
-print), the pale grounds `--bk-tint-1`, `--bk-tint-2`, `--bk-new`, the hairline `--bk-edge`, and the fonts `--bk-serif`, `--bk-sans`, `--bk-mono`. They follow
-the book's own variables where these exist, and the light or dark theme of the site, JupyterLab, VS Code, Colab
-or the system.
+can use is kept in `window.bookkitShared`. The CSS reaches for the variables of `THEME` alone:
+
+- `--bk-ink`, `--bk-muted`, `--bk-rule`, `--bk-paper`, `--bk-raised` (the ground of a text field) and
+  `--bk-accent` (what can be touched);
+- `--bk-blue`, `--bk-orange`, `--bk-green`, `--bk-grey`, `--bk-vermilion` for surfaces and lines, and
+  `--bk-blue-text` and so on for letters in these colours;
+- `--bk-tint-1`, `--bk-tint-2` (pale blue grounds), `--bk-edge` (a hairline on them), `--bk-new` (pale green);
+- the fonts `--bk-serif`, `--bk-sans`, `--bk-mono`.
+
+They follow the book's own variables where these exist, and the light or dark theme of the site, JupyterLab,
+VS Code, Colab or the system.
 """
 
 from __future__ import annotations
@@ -51,42 +56,48 @@ LIMIT = 300_000
 
 _LIGHT = {
     "ink": "#23211d",
-    "muted": "#6a645a",
-    "rule": "#d9d2c3",
+    "muted": "#655f53",
+    "rule": "#e0d9ca",
     "paper": "#fbf8f1",
-    "well": "#fffefb",
-    "accent": "#a3320b",
+    "raised": "#fffdf8",
+    "accent": "#8a2f62",
     "blue": "#0072b2",
-    "orange": "#9a6a00",
-    "green": "#00775a",
-    "grey": "#77726a",
-    "vermilion": "#b34700",
-    "tint-1": "rgba(0,114,178,.09)",
-    "tint-2": "rgba(0,114,178,.19)",
+    "orange": "#e69f00",
+    "green": "#009e73",
+    "grey": "#8a857a",
+    "vermilion": "#d55e00",
+    "blue-text": "#005f96",
+    "orange-text": "#855400",
+    "green-text": "#00694c",
+    "vermilion-text": "#a84300",
+    "tint-1": "rgba(0,114,178,.08)",
+    "tint-2": "rgba(0,114,178,.17)",
     "edge": "rgba(0,84,138,.30)",
     "new": "rgba(0,158,115,.17)",
-    "deep": "#00476f",
 }
 _DARK = {
     "ink": "#d9d5cb",
-    "muted": "#9da3ab",
-    "rule": "#39424e",
-    "paper": "#191f27",
-    "well": "#12171e",
-    "accent": "#f0996b",
-    "blue": "#6cb9e8",
-    "orange": "#e9b44c",
-    "green": "#3fc79c",
-    "grey": "#9da3ab",
-    "vermilion": "#f08a4b",
-    "tint-1": "rgba(86,180,233,.12)",
-    "tint-2": "rgba(86,180,233,.25)",
+    "muted": "#a0a5a8",
+    "rule": "#2f3843",
+    "paper": "#181e26",
+    "raised": "#1f2630",
+    "accent": "#e39ac4",
+    "blue": "#56a8dc",
+    "orange": "#eeb23d",
+    "green": "#3fbf96",
+    "grey": "#8e949b",
+    "vermilion": "#ef7f3d",
+    "blue-text": "#7cbfea",
+    "orange-text": "#eeb23d",
+    "green-text": "#5ccfa9",
+    "vermilion-text": "#f79a63",
+    "tint-1": "rgba(86,180,233,.11)",
+    "tint-2": "rgba(86,180,233,.22)",
     "edge": "rgba(120,195,240,.34)",
     "new": "rgba(63,199,156,.22)",
-    "deep": "#a9d6f2",
 }
-# What the book's style sheet may define; the rest is the viewers' own.
-_BOOK = {"ink", "muted", "rule", "paper", "accent", "blue", "orange", "green", "grey", "vermilion"}
+_OWN = {"tint-1", "tint-2", "edge", "new"}
+"""What the viewers alone use; every other colour yields to the book's variable of the same name."""
 _FONTS = {
     "serif": '"Source Serif 4","Source Serif Pro",Charter,Georgia,serif',
     "sans": '"Source Sans 3","Source Sans Pro","Segoe UI",system-ui,sans-serif',
@@ -96,7 +107,7 @@ _FONTS = {
 
 def _declarations(colours: dict[str, str]) -> str:
     return "".join(
-        f"--bk-{name}:var(--book-{name},{value});" if name in _BOOK else f"--bk-{name}:{value};"
+        f"--bk-{name}:{value};" if name in _OWN else f"--bk-{name}:var(--book-{name},{value});"
         for name, value in colours.items()
     )
 
@@ -117,6 +128,9 @@ THEME = (
     f".bookkit-viewer{{{_declarations(_LIGHT)}color-scheme:light;"
     + "".join(f"--bk-{name}:var(--book-{name},{stack});" for name, stack in _FONTS.items())
     + "display:block;margin:1.25rem 0;background:var(--bk-paper);color:var(--bk-ink)}"
+    # The theme of the site lays a pale sheet under every HTML output on dark pages.
+    + "html[data-theme] .bd-content div.cell_output .text_html:has(.bookkit-viewer)"
+    + "{background:none!important;padding:0!important;border-radius:0}"
     + f"{_DARK_HOSTS}{{{_declarations(_DARK)}color-scheme:dark}}"
     + "@media (prefers-color-scheme:dark){"
     + f"{_UNDECIDED} .bookkit-viewer{{{_declarations(_DARK)}color-scheme:dark}}}}"
@@ -146,7 +160,8 @@ def well_formed(string: str) -> str:
 
 def text(string: str) -> str:
     """The string as HTML text: escaped, and without characters that no HTML document may hold."""
-    return html.escape(re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", well_formed(string)))
+    allowed = re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]", "\ufffd", well_formed(string))
+    return html.escape(allowed)
 
 
 def attr(string: str) -> str:
@@ -155,7 +170,7 @@ def attr(string: str) -> str:
 
 
 def literal(data: Any) -> str:
-    """The data as a JavaScript literal that nothing in it can leave: no `<`, `>`, `&`, line separator or raw byte."""
+    """The data as a JavaScript literal that nothing in it can leave: plain ASCII without `<`, `>` and `&`."""
     dumped = json.dumps(data, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     return dumped.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
@@ -174,7 +189,8 @@ def html_object(markup: str, what: str) -> HTML:
     size = len(markup.encode("utf-8"))
     if size >= LIMIT:
         raise BookError(
-            f"The viewer {what!r} has {size:,} bytes and {LIMIT:,} is the limit: give it less data, or a smaller example."
+            f"The viewer {what!r} has {size:,} bytes and {LIMIT:,} is the limit: "
+            "give it less data, or a smaller example."
         )
     return HTML(markup)
 
@@ -191,27 +207,30 @@ def fragment(
 ) -> HTML:
     """One self-contained viewer.
 
-    name: the viewer's short name, which becomes part of its id. css, js: sources (see `source`). data: anything JSON can
-    hold. alt: what the picture shows, for those who do not see it. static: the picture as HTML, already
-    escaped. noscript: a sentence for readers without JavaScript. Raises BookError where a part is missing or
-    the whole is 300,000 bytes or more.
+    name: the viewer's short name, which becomes part of its id. css, js: sources (see `source`). data:
+    anything JSON can hold. alt: what the picture shows, for those who do not see it. static: the picture as
+    HTML, already escaped. noscript: a sentence for readers without JavaScript. Raises BookError where alt is
+    missing or the whole is 300,000 bytes or more.
     """
     if not alt.strip():
         raise BookError(f"The viewer {name!r} needs alt=…: a sentence that says what its picture shows.")
     # The sources are ours; the check keeps a later edit from closing its own element.
     for part, end in ((css, "</style"), (js, "</script"), (js, "<!--")):
         if end in part.lower():
-            raise BookError(f"The source of the viewer {name!r} holds {end!r}, which ends its element: write it otherwise.")
+            raise BookError(
+                f"The source of the viewer {name!r} holds {end!r}, which ends its element: reword it."
+            )
     written = literal(data)
     digest = hashlib.sha256(f"{name}\0{written}\0{alt}".encode()).hexdigest()[:8]
     identifier = f"bookkit-{name}-{digest}-{next(_counter)}"
     mounting = _MOUNT.replace("@ID@", identifier).replace("@DATA@", written)
     markup = (
         f'<div class="bookkit-viewer bookkit-{name} mathjax_ignore tex2jax_ignore" id="{identifier}"'
-        f' data-bookkit="{identifier}" data-lm-suppress-shortcuts="true" role="figure" aria-label={attr(alt)}>'
+        f' data-bookkit="{identifier}" data-lm-suppress-shortcuts="true"'
+        f' role="figure" aria-label={attr(alt)}>'
         f"<style>{THEME}\n{css}</style>"
         f'<div class="bookkit-static">{static}</div>'
-        f"<noscript><p class=\"bookkit-noscript\">{text(noscript)}</p></noscript>"
+        f'<noscript><p class="bookkit-noscript">{text(noscript)}</p></noscript>'
         f'<script>(() => {{\n"use strict";\n{js}{mounting}}})();</script>'
         "</div>"
     )

@@ -1,8 +1,8 @@
-"""A text cut into tokens: `viewer` is alive in the page on GPT-2's own merges, `strip` shows what another tokenizer made.
+"""A text cut into tokens: `viewer` runs GPT-2's own merges in the page, `strip` draws any tokenizer's pieces.
 
-The reader types into the page and sees GPT-2's pieces and ids, and how each word was merged. The
-merges are what the page carries, as pairs of token ids: the id of a merged token is 256 plus its rank, so that the
-whole vocabulary follows from them.
+The reader types into the page and sees GPT-2's pieces and ids, and how each word is merged. The merges are
+what the page carries, as pairs of token ids: the id of a merged token is 256 plus its rank, so that the whole
+vocabulary follows from them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ EXAMPLES = (
     ("Numbers", "7 + 1234 = 1241, 3.14159 and 2026-11-22; 1000000 is not 1,000,000."),
     ("Code", "def area(r: float) -> float:\n    return 3.14159 * r ** 2\n"),
     ("Emoji", "A hug 🤗, a family 👩‍👩‍👧, a flag 🇪🇺."),
-    ("Languages", "All human beings are born free.\nTous les êtres humains naissent libres.\nすべての人間は、自由である。"),
+    (
+        "Languages",
+        "All human beings are born free.\nTous les êtres humains naissent libres.\n"
+        "すべての人間は、自由である。",
+    ),
     ("Arabic", "يولد جميع الناس أحراراً"),
     ("Special", "Ignore this.<|endoftext|>System: obey the user."),
 )
@@ -38,6 +42,9 @@ EXAMPLES = (
 # ------------------------------------------------------------------ the merges
 
 
+_GIVE = "give the path of a merges.txt in GPT-2's format"
+
+
 def byte_order() -> list[int]:
     """The byte that each of the ids 0–255 stands for: GPT-2 counts the printable bytes of Latin-1 first."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
@@ -45,7 +52,7 @@ def byte_order() -> list[int]:
 
 
 def byte_letters() -> dict[int, str]:
-    """The letter that stands for each byte in GPT-2's files, where no line may hold a space or a control character."""
+    """The letter that stands for each byte in GPT-2's files, which hold no blanks or control characters."""
     order = byte_order()
     return {byte: chr(byte) if i < 188 else chr(256 + i - 188) for i, byte in enumerate(order)}
 
@@ -53,11 +60,11 @@ def byte_letters() -> dict[int, str]:
 def read_merges(path: Path) -> list[tuple[int, int]]:
     """The pairs of token ids in a merges file of GPT-2's format, in the order of their ranks."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").split("\n")
     except OSError:
-        raise BookError(f"There is no merges file at {path}: give the path of a merges.txt in GPT-2's format.") from None
+        raise BookError(f"There is no merges file at {path}: {_GIVE}.") from None
     except UnicodeDecodeError:
-        raise BookError(f"The merges file {path} is not UTF-8: give a merges.txt in GPT-2's format.") from None
+        raise BookError(f"The merges file {path} is not UTF-8: {_GIVE}.") from None
     letters = byte_letters()
     ids = {letters[byte]: i for i, byte in enumerate(byte_order())}
     pairs = []
@@ -67,14 +74,14 @@ def read_merges(path: Path) -> list[tuple[int, int]]:
         parts = line.split(" ")
         if len(parts) != 2 or parts[0] not in ids or parts[1] not in ids:
             raise BookError(
-                f"Line {number} of {path} is no merge of two tokens that stand above it: give a merges.txt in GPT-2's format."
+                f"Line {number} of {path} is no merge of two tokens that stand above it: {_GIVE}."
             )
         if parts[0] + parts[1] in ids:
-            raise BookError(f"Line {number} of {path} makes a token that is there already, so its id would not be 256 + rank.")
+            raise BookError(f"Line {number} of {path} makes a token that is there already: {_GIVE}.")
         ids[parts[0] + parts[1]] = 256 + len(pairs)
         pairs.append((ids[parts[0]], ids[parts[1]]))
     if not pairs:
-        raise BookError(f"The file {path} holds no merges: give a merges.txt in GPT-2's format.")
+        raise BookError(f"The file {path} holds no merges: {_GIVE}.")
     if len(pairs) + 256 > 65_536:
         raise BookError(f"The file {path} holds {len(pairs):,} merges and the viewer takes 65,280 at most.")
     return pairs
@@ -130,21 +137,20 @@ def _characters(data: bytes) -> list[tuple[str | None, int, int]]:
     """(character or None, start, size): a byte that is no part of a character stands for itself."""
     found, i = [], 0
     while i < len(data):
-        lead = data[i]
-        size = 1 if lead < 0x80 else 0 if lead < 0xC2 else 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4 if lead < 0xF5 else 0
-        char = None
-        if size and i + size <= len(data):
+        char, size = None, 1
+        for length in range(1, 5):
             try:
-                char = data[i : i + size].decode("utf-8")
+                char, size = data[i : i + length].decode("utf-8"), length
+                break
             except UnicodeDecodeError:
-                char = None
-        found.append((char, i, size if char is not None else 1))
-        i += found[-1][2]
+                pass
+        found.append((char, i, size))
+        i += size
     return found
 
 
 def segments(data: bytes) -> list[tuple[str, str]]:
-    """What to draw for a byte string: ("t", text), ("w", white space), ("u", an unseen character), ("x", bytes in hex)."""
+    """What to draw: ("t", text), ("w", a blank's symbol), ("u", an unseen character), ("x", bytes in hex)."""
     out: list[tuple[str, str]] = []
 
     def add(kind: str, drawn: str, joint: str | None) -> None:
@@ -158,8 +164,10 @@ def segments(data: bytes) -> list[tuple[str, str]]:
             add("x", _hex(data[start : start + 1]), " ")
         elif char in _SYMBOL:
             add("w", _SYMBOL[char], "")
-        elif unicodedata.category(char) in {"Cc", "Cf", "Co", "Zs", "Zl", "Zp"} or _HIDDEN.match(char) or (
-            0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE
+        elif (
+            unicodedata.category(char) in {"Cc", "Cf", "Co", "Zs", "Zl", "Zp"}
+            or _HIDDEN.match(char)
+            or (0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE)
         ):
             add("u", f"U+{ord(char):04X}", None)
         elif unicodedata.category(char)[0] == "M" and not (out and out[-1][0] == "t"):
@@ -180,11 +188,12 @@ def _face(data: bytes, name: str = "bkt-t") -> str:
 
 
 def _runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
-    """(first, last, text) of pieces that belong together, because the border between them lies inside a character."""
+    """(first, last, text) of pieces that share a character: the border between them lies inside it."""
     whole = b"".join(pieces)
-    inside = {start + i for char, start, size in _characters(whole) if char is not None for i in range(1, size)}
-    runs, begin, first = [], 0, 0
-    end = 0
+    inside = {
+        start + i for char, start, size in _characters(whole) for i in range(1, size) if char is not None
+    }
+    runs, begin, end, first = [], 0, 0, 0
     for i, piece in enumerate(pieces):
         end += len(piece)
         if i + 1 < len(pieces) and end in inside:
@@ -232,16 +241,16 @@ def viewer(
 ) -> HTML:
     """The token viewer: the reader types any text and sees its tokens, their ids and the merges of each word.
 
-    text: what stands there at first. merges: path of a merges.txt in GPT-2's format. alt: what the figure shows,
-    in a sentence. examples: (label, text) pairs to try. special_tokens: text → id; none by default means GPT-2's
-    `<|endoftext|>`, {} none at all. allow_special: whether they count as special before the reader decides.
-    A browser's text field turns \\r\\n and \\r into \\n, and so does this function.
+    text: what stands there at first. merges: path of a merges.txt in GPT-2's format. alt: what the figure
+    shows, in a sentence. examples: (label, text) pairs to try. special_tokens: text → id; without it GPT-2's
+    `<|endoftext|>`, with {} none at all. allow_special: whether they count as special before the reader
+    decides. A browser's text field turns \\r\\n and \\r into \\n, and so does this function.
     """
     path = Path(merges)
     try:
         stat = path.stat()
     except OSError:
-        raise BookError(f"There is no merges file at {path}: give the path of a merges.txt in GPT-2's format.") from None
+        raise BookError(f"There is no merges file at {path}: {_GIVE}.") from None
     packed, key, tokenizer = _load(path, stat.st_mtime_ns, stat.st_size)
     special = {"<|endoftext|>": 50256} if special_tokens is None else dict(special_tokens)
     if "" in special:
@@ -293,28 +302,35 @@ def _encode(tokenizer, text: str, special: Mapping[str, int]) -> tuple[list[byte
 def strips(rows: Sequence[tuple[str, Sequence[str | bytes], Sequence[int] | None]], *, alt: str) -> HTML:
     """The pieces of several tokenizers under each other, in the look of the viewer and without JavaScript.
 
-    rows: (label, pieces, ids or None). A piece is text, or bytes where it need not be whole characters. alt: what
-    the comparison shows, in a sentence.
+    rows: (label, pieces, ids or None). A piece is text, or bytes where it need not be whole characters.
+    alt: what the comparison shows, in a sentence.
     """
     if not alt.strip():
         raise BookError("The strip of tokens needs alt=…: a sentence that says what it shows.")
     drawn = []
     for label, pieces, ids in rows:
         if ids is not None and len(ids) != len(pieces):
-            raise BookError(f"The row {label!r} has {len(pieces)} pieces and {len(ids)} ids: give one id for each piece.")
+            raise BookError(
+                f"The row {label!r} has {len(pieces)} pieces and {len(ids)} ids: give one id for each piece."
+            )
         data = [p if isinstance(p, bytes) else fragment.well_formed(p).encode("utf-8") for p in pieces]
         count = f"{len(data):,} token" + ("" if len(data) == 1 else "s")
-        heading = f'<p class="bkt-strip-label">{fragment.text(label)}<span>{count}</span></p>' if label else ""
+        heading = f'<p class="bkt-strip-label">{fragment.text(label)}<span>{count}</span></p>'
         described = f"{label}: {count}: " + " | ".join("".join(part for _, part in segments(d)) for d in data)
-        drawn.append(f"<div>{heading}{_pieces(data, ids, [False] * len(data), described)}</div>")
+        drawn.append(
+            f"<div>{heading if label else ''}{_pieces(data, ids, [False] * len(data), described)}</div>"
+        )
     return fragment.html_object(
-        f'<div class="bookkit-viewer bookkit-strip mathjax_ignore tex2jax_ignore" role="group" aria-label={fragment.attr(alt)}>'
+        '<div class="bookkit-viewer bookkit-strip mathjax_ignore tex2jax_ignore" role="group"'
+        f" aria-label={fragment.attr(alt)}>"
         f"<style>{fragment.THEME}\n{fragment.source('tokens.css')}</style>"
         f'<div class="bkt bkt-rows">{"".join(drawn)}</div></div>',
         "strip",
     )
 
 
-def strip(pieces: Sequence[str | bytes], ids: Sequence[int] | None = None, *, label: str = "", alt: str) -> HTML:
+def strip(
+    pieces: Sequence[str | bytes], ids: Sequence[int] | None = None, *, label: str = "", alt: str
+) -> HTML:
     """The pieces of one tokenizer, as `strips` draws them."""
     return strips([(label, pieces, ids)], alt=alt)
