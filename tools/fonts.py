@@ -5,8 +5,9 @@
 
 Writes ``book/_static/fonts/*.woff2``, ``OFL.txt`` and ``fonts.json`` (sizes, sources, sha256). The result
 depends only on the packages and on this file. The families come from npm under the SIL Open Font License
-1.1, whose reserved name "Source" may not be used for an altered version; so the subsets are called Cell Serif,
-Cell Sans and Cell Mono. Needed: fonttools with brotli (in requirements.lock) and, for the first form, npm.
+1.1, whose reserved name "Source" may not be used for an altered version; so the subsets are called Cell
+Serif, Cell Sans and Cell Mono. Needed: fonttools with brotli (in requirements.lock) and, for the first
+form, npm.
 """
 
 import hashlib

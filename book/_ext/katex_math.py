@@ -10,6 +10,7 @@ Dollar signs inside raw HTML outputs stay what they are: prices, mostly.
 
 import html
 import json
+import re
 from functools import cache
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
 logger = logging.getLogger(__name__)
-KATEX = Path(__file__).with_name("vendor") / "katex.min.js"
+VENDOR = Path(__file__).with_name("vendor")
+KATEX = VENDOR / "katex.min.js"
 
 # Shorthands that chapters may use; keep the list short, since JupyterLab and Colab do not know them.
 MACROS: dict[str, str] = {}
@@ -55,11 +57,31 @@ def render(tex: str, display: bool) -> tuple[str, str]:
     return answer.get("html", ""), answer.get("error", "")
 
 
+@cache
+def signs() -> frozenset[str]:
+    """The signs that the shipped fonts hold."""
+    return frozenset(map(chr, json.loads((VENDOR / "signs.json").read_text(encoding="utf-8"))))
+
+
+def foreign_signs(markup: str) -> list[str]:
+    """Signs of a formula that no shipped font of KaTeX can show; plain words fall back to the page's font."""
+    visible = markup.partition('aria-hidden="true">')[2]
+    text = html.unescape(re.sub(r"<svg.*?</svg>|<[^>]*>", "", visible, flags=re.S))
+    return sorted({sign for sign in text if sign not in signs() and ord(sign) > 0x17F and sign != "\u200b"})
+
+
 def rendered(tex: str, display: bool, node: nodes.Node) -> str:
     markup, error = render(tex, display)
     if error:
         logger.warning("KaTeX cannot set the formula %r: %s", tex, error, location=node, type="katex")
         return f'<code class="math-error">{html.escape(tex)}</code>'
+    missing = foreign_signs(markup)
+    if missing:
+        names = " ".join(missing)
+        logger.warning(
+            "the fonts in book/_static/katex lack %s of the formula %r: see tools/katex.py", names, tex,
+            location=node, type="katex",
+        )  # fmt: skip
     return markup
 
 

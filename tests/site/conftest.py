@@ -118,7 +118,6 @@ def open_page(site, browser):
         visit = new_visit(browser, site.host, theme, width, height, **options)
         visits.append(visit)
         visit.page.goto(site.url(path), wait_until="load")
-        visit.page.evaluate("document.fonts.ready")
         return visit
 
     yield open_
