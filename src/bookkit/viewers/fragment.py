@@ -30,7 +30,7 @@ can use is kept in `window.bookkitShared`. The CSS reaches for the variables of 
 - `--bk-blue`, `--bk-orange`, `--bk-green`, `--bk-grey`, `--bk-vermilion` for surfaces and lines, and
   `--bk-blue-text` and so on for letters in these colours;
 - `--bk-tint-1`, `--bk-tint-2` (pale blue grounds), `--bk-edge` (a hairline on them), `--bk-new` (pale green);
-- the fonts `--bk-serif`, `--bk-sans`, `--bk-mono`.
+- the fonts `--bk-serif`, `--bk-sans`, `--bk-mono`; `--bk-pad` is the room left and right.
 
 They follow the book's own variables where these exist, and the light or dark theme of the site, JupyterLab,
 VS Code, Colab or the system.
@@ -127,7 +127,9 @@ _UNDECIDED = 'html:not([data-theme]):not([theme]) body:not([data-jp-theme-light]
 THEME = (
     f".bookkit-viewer{{{_declarations(_LIGHT)}color-scheme:light;"
     + "".join(f"--bk-{name}:var(--book-{name},{stack});" for name, stack in _FONTS.items())
-    + "display:block;margin:1.25rem 0;background:var(--bk-paper);color:var(--bk-ink)}"
+    + "display:block;margin:.6rem 0;background:var(--bk-paper);color:var(--bk-ink)}"
+    # On the site the page has the same ground, so that the viewer may be flush with its text.
+    + ".bd-content .bookkit-viewer{--bk-pad:.2rem}"
     # The theme of the site lays a pale sheet under every HTML output on dark pages.
     + "html[data-theme] .bd-content div.cell_output .text_html:has(.bookkit-viewer)"
     + "{background:none!important;padding:0!important;border-radius:0}"

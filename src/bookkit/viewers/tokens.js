@@ -302,9 +302,9 @@ function mount(root, data, host) {
   const panel = el("section", "bkt-merge", null, {"aria-label": "How the word was merged"});
   const title = el("p", "bkt-title");
   const controls = el("div", "bkt-controls");
-  const back = el("button", "bkt-round", "◀", {type: "button", "aria-label": "One merge back"});
+  const back = el("button", "bkt-round bkt-back", null, {type: "button", "aria-label": "One merge back"});
   const slider = el("input", null, null, {type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": "Merges made"});
-  const forth = el("button", "bkt-round", "▶", {type: "button", "aria-label": "One merge on"});
+  const forth = el("button", "bkt-round", null, {type: "button", "aria-label": "One merge on"});
   const play = el("button", "bkt-link", "Play", {type: "button"});
   controls.append(back, slider, forth, play);
   const stage = el("div", "bkt-stage", null, {role: "img"});
@@ -356,11 +356,13 @@ function mount(root, data, host) {
     now.forEach((piece, i) => {
       const element = face(bpe.bytesOf(piece.id), "bkt-box" + (i === made ? " bkt-made" : "") + (i === best || i === best + 1 && best >= 0 ? " bkt-next" : ""));
       element.dataset.start = piece.start;
-      row.append(element);
+      const unit = el("span", "bkt-unit");
+      unit.append(element);
+      row.append(unit);
       if (i < pairs.length) {
         const gap = el("span", "bkt-gap" + (i === best ? " bkt-best" : pairs[i] < 0 ? " bkt-none" : ""));
         gap.append(el("b", null, pairs[i] < 0 ? "–" : pairs[i]));
-        row.append(gap);
+        unit.append(gap);
       }
     });
     stage.replaceChildren(row);
@@ -378,6 +380,9 @@ function mount(root, data, host) {
       line.classList.toggle("bkt-now", i === state);
       line.classList.toggle("bkt-later", i > state);
     });
+    const line = wall.children[state];
+    if (line && (line.offsetTop < wall.scrollTop || line.offsetTop + line.offsetHeight > wall.scrollTop + wall.clientHeight))
+      wall.scrollTop = line.offsetTop - wall.clientHeight / 2;
     tell();
   }
 
@@ -644,7 +649,11 @@ function mount(root, data, host) {
 
   area.addEventListener("input", () => {
     cancelAnimationFrame(frame);
-    frame = requestAnimationFrame(() => update(area.selectionStart));
+    frame = requestAnimationFrame(() => {
+      // A full stop or a newline has nothing to show: stay with the word before it.
+      const caret = area.selectionStart, before = area.value[caret - 1];
+      update(caret > 1 && /[\n.,;:!?]/.test(before) ? caret - 1 : caret);
+    });
   });
   const follow = () => { const i = bpe ? pieceAt(area.selectionStart) : chosen; if (i !== chosen) choose(i, false); };
   area.addEventListener("keyup", follow);

@@ -315,7 +315,7 @@ def strips(rows: Sequence[tuple[str, Sequence[str | bytes], Sequence[int] | None
             )
         data = [p if isinstance(p, bytes) else fragment.well_formed(p).encode("utf-8") for p in pieces]
         count = f"{len(data):,} token" + ("" if len(data) == 1 else "s")
-        heading = f'<p class="bkt-strip-label">{fragment.text(label)}<span>{count}</span></p>'
+        heading = f'<div class="bkt-strip-label">{fragment.text(label)}<span>{count}</span></div>'
         described = f"{label}: {count}: " + " | ".join("".join(part for _, part in segments(d)) for d in data)
         drawn.append(
             f"<div>{heading if label else ''}{_pieces(data, ids, [False] * len(data), described)}</div>"
