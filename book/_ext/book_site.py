@@ -92,11 +92,14 @@ def pygments_css() -> str:
     return "\n".join(lines) + "\n"
 
 
-def name_the_solutions(app, doctree) -> None:
-    """`Show the solution` instead of `Show code cell source`."""
+def mend_code_cells(app, doctree) -> None:
+    """`Show the solution` instead of `Show code cell source`; `%pip` and `!git` are code of IPython."""
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") != "cell_code":
             continue
+        for block in cell.findall(nodes.literal_block):
+            if block.get("language") == "python":
+                block["language"] = "ipython3"
         if "tag_exercise-solution" in cell["classes"]:
             cell["prompt_show"] = "Show the solution"
             cell["prompt_hide"] = "Hide the solution"
@@ -172,6 +175,6 @@ def finish(app, error) -> None:
 def setup(app):
     # Jupyter Book sets this value for sphinx_comments, which the book does not load.
     app.add_config_value("comments_config", {}, "")
-    app.connect("doctree-read", name_the_solutions)
+    app.connect("doctree-read", mend_code_cells)
     app.connect("build-finished", finish, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
