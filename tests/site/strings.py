@@ -40,6 +40,10 @@ chosen = [
     "line\u2028paragraph\u2029next\u0085line",
     "\x00\x01\x1b[31m\x7f \x1c\x1d\x1e\x1f \x0b\x0c x",
     "\ufeffbyte order mark",
+    # Where JavaScript's own idea of white space would cut otherwise:
+    "!\ufeff! \ufeff\ufeff  \ufeffx\ufeff \ufeff",
+    "!\u0085! \u0085\u0085  \u0085x\u0085 \u0085",
+    "!\x1c! \x1c\x1d\x1e\x1f  \x1cx !\u180e! \u180e\u180e !\u200b! \u200b\u200b",
     "soft\u00adhyphen",
     "\ufffd \ufffe \uffff \U0010ffff \ue000 \U000f0000",
     "😀 😀😀 🤗hug ❤️ ☺ ✌🏽 👍🏿",
