@@ -19,7 +19,8 @@ def main() -> None:
     started = time.monotonic()
     if subprocess.call([sys.executable, str(ROOT / "tools/execute.py")]) != 0:
         sys.exit("build: a chapter failed (its message stands above); the site was not built.")
-    command = [sys.executable, "-m", "jupyter_book", "build", ".", "-W", "-n", "--keep-going", "-q"]
+    jupyter_book = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [jupyter_book, "build", ".", "-W", "-n", "--keep-going", "-q"]
     if subprocess.call(command, cwd=ROOT) != 0:
         # Sphinx does not repeat the warnings of pages it has read: without this a second run would pass.
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)

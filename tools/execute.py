@@ -43,10 +43,10 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
     """Return a hash of all that a chapter's outputs depend on besides its own cells.
 
     That is the helper package, the lock, the registry, the size of models, and the files below data/
-    that the cells name in ``bookkit.data("…")``; a named folder counts with everything in it.
+    that the cells name in ``bookkit.data("…")`` or ``bookkit.read_text("…")``; a named folder counts with everything in it.
     """
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    named = [ROOT / "data" / name for name in sorted(set(re.findall(r"""bookkit\.data\(\s*["']([^"']+)""", code)))]
+    named = [ROOT / "data" / name for name in sorted(set(re.findall(r"""bookkit\.(?:data|read_text)\(\s*["']([^"']+)""", code)))]
     paths = [*(ROOT / "src").rglob("*"), ROOT / "requirements.lock", ROOT / "data/models.yml"]
     for path in named:
         paths += path.rglob("*") if path.is_dir() else [path]
@@ -75,7 +75,8 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
         timeout=TIMEOUT_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
-        store_widget_state=False,
+        # nbclient's stand-in for output widgets needs the state; it is never written to the notebook.
+        store_widget_state=True,
         record_timing=False,
     )
     try:
@@ -103,7 +104,7 @@ def execute(path: Path) -> Path:
         cached = None
     if cached is not None and executed.exists() and record.exists():
         if json.loads(record.read_text())["fingerprint"] == wanted:
-            _write_text(executed, nbformat.writes(cache.merge_match_into_notebook(notebook)[1]))
+            notebooks.write_text(executed, nbformat.writes(cache.merge_match_into_notebook(notebook)[1]))
             return executed
     if cached is not None:
         cache.remove_cache(cached.pk)
@@ -120,8 +121,8 @@ def execute(path: Path) -> Path:
         "cores": os.cpu_count(),
         "fingerprint": wanted,
     }
-    _write_text(executed, nbformat.writes(notebook))
-    _write_text(record, json.dumps(measured, indent=1) + "\n")
+    notebooks.write_text(executed, nbformat.writes(notebook))
+    notebooks.write_text(record, json.dumps(measured, indent=1) + "\n")
     # Sphinx re-reads a source whose modification time is newer than its last reading.
     path.touch()
     print(f"executed {path.stem} in {reading.seconds:.0f} s, peak {reading.peak_bytes / 1e9:.2f} GB", flush=True)
@@ -131,13 +132,6 @@ def execute(path: Path) -> Path:
 def executed_copy(path: Path) -> Path:
     """Return the executed copy of a chapter, executing it first where needed (for the tests)."""
     return execute(Path(path))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def main() -> None:

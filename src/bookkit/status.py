@@ -6,8 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-import nbformat
-
+from bookkit import notebooks
 from bookkit.errors import BookError
 
 LABEL = re.compile(r"<!-- price:begin -->.*?<!-- price:end -->", re.DOTALL)
@@ -63,22 +62,16 @@ def update(root: Path) -> list[str]:
         status["chapters"][reading.stem] = entry
         _write_label(notebook, price_label(entry))
         lines.append(f"{reading.stem:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
-    _write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
+    notebooks.write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
     return lines
 
 
 def _write_label(notebook: Path, label: str) -> None:
-    nb = nbformat.read(notebook, as_version=4)
+    nb = notebooks.read(notebook)
     for cell in nb.cells:
         if cell.cell_type == "markdown" and LABEL.search(cell.source):
             cell.source = LABEL.sub(lambda _: label, cell.source)
-            _write_text(notebook, nbformat.writes(nb) + "\n")
+            notebooks.write_text(notebook, notebooks.dumps(nb))
             return
     raise BookError(f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives.")
 
-
-def _write_text(path: Path, text: str) -> None:
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        temporary = path.with_name(path.name + ".part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
