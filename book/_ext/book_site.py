@@ -108,6 +108,17 @@ def mend_code_cells(app, doctree) -> None:
             cell["prompt_hide"] = "Hide the code of this cell"
 
 
+def when_static_files_change(app, env, added, changed, removed) -> list[str]:
+    """Sphinx copies style sheets only while it writes some page; so name one when a static file has changed."""
+    for folder in app.config.html_static_path:
+        source = Path(app.confdir) / folder
+        for path in source.rglob("*"):
+            copy = Path(app.outdir) / "_static" / path.relative_to(source)
+            if path.is_file() and (not copy.is_file() or copy.read_bytes() != path.read_bytes()):
+                return [app.config.root_doc]
+    return []
+
+
 def quiet_theme_files(static: Path) -> None:
     """Take the icon fonts, their rules and the source maps out of the built site."""
     for path in static.rglob("*.map"):
@@ -175,6 +186,7 @@ def finish(app, error) -> None:
 def setup(app):
     # Jupyter Book sets this value for sphinx_comments, which the book does not load.
     app.add_config_value("comments_config", {}, "")
+    app.connect("env-get-outdated", when_static_files_change)
     app.connect("doctree-read", mend_code_cells)
     app.connect("build-finished", finish, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
