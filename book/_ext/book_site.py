@@ -109,7 +109,7 @@ def mend_code_cells(app, doctree) -> None:
 
 
 def when_static_files_change(app, env, added, changed, removed) -> list[str]:
-    """Sphinx copies style sheets only while it writes some page; so name one when a static file has changed."""
+    """Sphinx copies style sheets only while it writes a page: name one when a static file has changed."""
     for folder in app.config.html_static_path:
         source = Path(app.confdir) / folder
         for path in source.rglob("*"):
