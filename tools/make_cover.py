@@ -73,12 +73,12 @@ def tile_path(columns: int, tokens: list[bool], wanted: bool, pitch: float, size
 def drawing(data: list[dict], theme: str, narrow: bool) -> str:
     colour = THEMES[theme]
     width = 400 if narrow else 960
-    left = 0 if narrow else 118
+    left = 0 if narrow else 124
     pitch, size = (6.4, 5.2) if narrow else (9.2, 7.4)
     right = 0 if narrow else 50
     columns = int((width - left - right) // pitch)
-    font = 12.5 if narrow else 15.5
-    gap = 11 if narrow else 12.5
+    font = 12.5 if narrow else 18
+    gap = 11 if narrow else 15
     y = 4.0
     body = []
     for row in data:
