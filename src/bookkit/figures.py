@@ -91,6 +91,8 @@ def svg(figure: Figure, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in _VARIABLES.items():
         text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
+    # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
     # Glyph runs name matplotlib's font list; the page's sans serves better.
     text = re.sub(r"font: ([^;\"]*?)(\d[\d.]*px) [^;\"]*", r"font: \1\2 var(--book-sans, sans-serif)", text)
     width = float(re.search(r'width="([\d.]+)pt"', text).group(1))
