@@ -5,6 +5,7 @@
   (``tests/site`` measures it).
 - The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the
   book shows are drawn in ``book/_static/book.css``.
+- A picture with a twin (``opening.svg``, ``opening-dark.svg``) is shown in the one that fits the theme.
 - ``index.html`` leads to the cover, which is ``book/index.html``.
 """
 
@@ -108,6 +109,21 @@ def mend_code_cells(app, doctree) -> None:
             cell["prompt_hide"] = "Hide the code of this cell"
 
 
+def pair_the_pictures(app, doctree) -> None:
+    """With ``picture-dark.svg`` beside ``picture.svg``, the page shows each in its theme."""
+    folder = Path(app.env.doc2path(app.env.docname)).parent
+    for image in list(doctree.findall(nodes.image)):
+        uri = Path(image["uri"])
+        twin = uri.with_name(f"{uri.stem}-dark{uri.suffix}")
+        if uri.is_absolute() or "only-light" in image["classes"] or not (folder / twin).is_file():
+            continue
+        dark = image.deepcopy()
+        dark["uri"] = twin.as_posix()
+        dark["classes"] += ["only-dark", "pst-js-only"]
+        image["classes"].append("only-light")
+        image.parent.insert(image.parent.index(image) + 1, dark)
+
+
 def when_static_files_change(app, env, added, changed, removed) -> list[str]:
     """Sphinx copies style sheets only while it writes a page: name one when a static file has changed."""
     for folder in app.config.html_static_path:
@@ -188,5 +204,7 @@ def setup(app):
     app.add_config_value("comments_config", {}, "")
     app.connect("env-get-outdated", when_static_files_change)
     app.connect("doctree-read", mend_code_cells)
+    # Before Sphinx collects the pictures of a page.
+    app.connect("doctree-read", pair_the_pictures, priority=100)
     app.connect("build-finished", finish, priority=900)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
