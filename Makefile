@@ -39,8 +39,9 @@ lab: models  ## open the notebooks in JupyterLab
 serve:  ## serve the built site on http://localhost:8000 (PORT=… for another port)
 	@$(PYTHON) tools/serve.py $(PORT)
 
-status: book  ## carry the measured times into data/status.json and the price labels
+status: book  ## carry measured times and opening pictures into the repository
 	@$(PY) -m bookkit status
+	@$(PY) tools/openings.py
 
 strip: env  ## clean the notebooks for git
 	@$(PY) -m bookkit strip

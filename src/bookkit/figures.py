@@ -32,6 +32,14 @@ _VARIABLES = {
     INK: "var(--book-ink, currentColor)",
     RULE: "var(--book-rule, rgba(128, 128, 128, 0.35))",
 }
+# Letters need more contrast than marks do.
+_TEXT_VARIABLES = {
+    BLUE: "var(--book-blue-text, #0072b2)",
+    ORANGE: "var(--book-orange-text, #b87d00)",
+    GREEN: "var(--book-green-text, #008562)",
+    GREY: "var(--book-muted, #767676)",
+    VERMILION: "var(--book-vermilion-text, #d55e00)",
+}
 _STYLE = {
     "figure.figsize": (7.2, 4.0),
     "figure.facecolor": "none",
@@ -89,12 +97,15 @@ def svg(figure: Figure, alt: str) -> str:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    for colour, variable in _TEXT_VARIABLES.items():
+        text = re.sub(f'(<text[^>]*fill: ){colour}', rf"\1{variable}", text, flags=re.IGNORECASE)
     for colour, variable in _VARIABLES.items():
         text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
     # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
-    # Glyph runs name matplotlib's font list; the page's sans serves better.
-    text = re.sub(r"font: ([^;\"]*?)(\d[\d.]*px) [^;\"]*", r"font: \1\2 var(--book-sans, sans-serif)", text)
+    # Text names matplotlib's list of fonts; the page's sans serves better.
+    text = re.sub(r"font-family: [^;\"]*", "font-family: var(--book-sans, sans-serif)", text)
+    text = re.sub(r"font: ([^;\"]*?\d[\d.]*px) [^;\"]*", r"font: \1 var(--book-sans, sans-serif)", text)
     width = float(re.search(r'width="([\d.]+)pt"', text).group(1))
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)

@@ -309,7 +309,7 @@ function mount(root, data, host) {
   controls.append(back, slider, forth, play);
   const stage = el("div", "bkt-stage", null, {role: "img"});
   const caption = el("p", "bkt-caption", null, {"aria-live": "polite"});
-  const wall = el("ol", "bkt-wall", null, {"aria-label": "All merges of this word"});
+  const wall = el("ol", "bkt-wall", null, {"aria-label": "All merges of this word", tabindex: 0});
   const head = el("div", "bkt-head");
   head.append(title, controls);
   panel.append(head, stage, caption, wall);
