@@ -8,6 +8,7 @@ import html
 import io
 import itertools
 import re
+import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -92,7 +93,9 @@ def svg(figure: Figure, alt: str) -> str:
         raise ValueError("a figure needs alt text that says what it shows")
     buffer = io.StringIO()
     # Ids inside the SVG are hashed with the salt: different in every figure, equal in every run.
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"figure-{next(_numbers)}"}):
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"figure-{next(_numbers)}"}), warnings.catch_warnings():
+        # Letters that matplotlib's own font lacks are no loss: the reader's fonts draw them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]

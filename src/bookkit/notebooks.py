@@ -187,8 +187,10 @@ def dumps(notebook: NotebookNode) -> str:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never a half."""
+    """Write a file so that a reader sees the old text or the new one, never a half; leave an equal file alone."""
     path = Path(path)
+    if path.exists() and path.read_bytes() == text.encode():
+        return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644

@@ -1,0 +1,66 @@
+"""bookkit.figures: pictures that follow the theme and say what they show."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pytest
+
+from bookkit import figures
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def figure():
+    with matplotlib.rc_context():
+        figures.use_style()
+        figure, axes = plt.subplots()
+        axes.plot([0, 1], [0, 1], color=figures.ORANGE)
+        axes.text(0, 0, "ထမင်း", color=figures.BLUE)
+        axes.set_title("A title")
+        yield figure
+        plt.close(figure)
+
+
+def test_colours_follow_the_theme(figure):
+    svg = figures.svg(figure, alt="A rising line with a word")
+    assert "var(--book-orange, #e69f00)" in svg, "a mark"
+    assert "var(--book-blue-text, #0072b2)" in svg, "letters have more contrast"
+    assert "var(--book-ink, currentColor)" in svg
+    left = re.sub(r"var\([^()]*\)", "", svg).lower()
+    assert not any(colour in left for colour in (figures.INK, figures.ORANGE, figures.BLUE))
+
+
+def test_the_picture_is_well_formed_scales_and_names_no_other_host(figure):
+    svg = figures.svg(figure, alt='It says "a < b"')
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img" and root.get("aria-label") == 'It says "a < b"'
+    assert root.get("width") is None and "max-width" in root.get("style")
+    assert "ထမင်း" in svg, "text stays text"
+    assert not re.search(r"(href|src|url)[=(]\W*https?:", svg)
+
+
+def test_ids_differ_between_figures(figure):
+    ids = [set(re.findall(r'id="(p[0-9a-f]+)"', figures.svg(figure, alt="A line"))) for _ in range(2)]
+    assert ids[0] and not ids[0] & ids[1], "clip paths of two figures on a page must not meet"
+
+
+@pytest.mark.parametrize("alt", ["", "   "])
+def test_no_figure_without_words(figure, alt):
+    with pytest.raises(ValueError, match="alt"):
+        figures.svg(figure, alt=alt)
+
+
+def test_show_displays_once_and_closes(figure, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "display", shown.append)
+    figures.show(figure, alt="A line")
+    assert len(shown) == 1 and "<svg" in shown[0].data
+    assert figure.number not in plt.get_fignums()
+
+
+def test_save_writes_the_words_too(figure, tmp_path):
+    figures.save(figure, tmp_path / "line.svg", alt="A rising line")
+    assert 'aria-label="A rising line"' in (tmp_path / "line.svg").read_text(encoding="utf-8")
