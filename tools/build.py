@@ -26,7 +26,8 @@ def main() -> None:
         shutil.rmtree(BUILD / ".doctrees", ignore_errors=True)
         shutil.rmtree(BUILD / "html", ignore_errors=True)
         sys.exit("build: Jupyter Book reported warnings or errors (above); the site was not built.")
-    print(f"\nThe book stands in {BUILD / 'html' / 'index.html'} ({megabytes(BUILD / 'html'):.1f} MB, {time.monotonic() - started:.0f} s).")
+    seconds, page = time.monotonic() - started, BUILD / "html" / "index.html"
+    print(f"\nThe book stands in {page} ({megabytes(page.parent):.1f} MB, built in {seconds:.0f} s).")
     print("Open that file in a browser, or run 'make serve' and open http://localhost:8000.")
 
 

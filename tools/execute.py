@@ -43,15 +43,18 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
     """Return a hash of all that a chapter's outputs depend on besides its own cells.
 
     That is the helper package, the lock, the registry, the size of models, and the files below data/
-    that the cells name in ``bookkit.data("…")`` or ``bookkit.read_text("…")``; a named folder counts with everything in it.
+    that the cells name in ``bookkit.data("…")`` or ``bookkit.read_text("…")``; a named folder counts
+    with everything in it.
     """
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    named = [ROOT / "data" / name for name in sorted(set(re.findall(r"""bookkit\.(?:data|read_text)\(\s*["']([^"']+)""", code)))]
+    names = sorted(set(re.findall(r"""bookkit\.(?:data|read_text)\(\s*["']([^"']+)""", code)))
+    named = [ROOT / "data" / name for name in names]
     paths = [*(ROOT / "src").rglob("*"), ROOT / "requirements.lock", ROOT / "data/models.yml"]
     for path in named:
         paths += path.rglob("*") if path.is_dir() else [path]
     digest = hashlib.sha256(models.mode().encode())
-    for path in sorted(path for path in paths if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)):
+    files = [path for path in paths if path.is_file()]
+    for path in sorted(path for path in files if not {"__pycache__", "bookkit.egg-info"} & set(path.parts)):
         digest.update(str(path.relative_to(ROOT)).encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
@@ -86,9 +89,14 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
                     client.execute_cell(cell, index)
     except (CellExecutionError, CellTimeoutError) as error:
         print(re.sub(r"\x1b\[[0-9;]*m", "", str(error)), file=sys.stderr)
-        raise BookError(f"Chapter {path.stem} failed in cell {index + 1} (id {cell.get('id')}): mend the cell and run the same command again.") from error
+        raise BookError(
+            f"Chapter {path.stem} failed in cell {index + 1} (id {cell.get('id')}): "
+            "mend the cell and run the same command again."
+        ) from error
     except DeadKernelError as error:
-        raise BookError(f"The kernel of chapter {path.stem} died in cell {index + 1}: the machine probably ran out of memory.") from error
+        raise BookError(
+            f"The kernel of chapter {path.stem} died in cell {index + 1}: the machine probably ran out of memory."
+        ) from error
     return meter.Reading(seconds=here.seconds, peak_bytes=kernel.peak_bytes)
 
 
@@ -111,7 +119,9 @@ def execute(path: Path) -> Path:
     print(f"executing {path.stem} …", flush=True)
     reading = run(path, notebook)
     cache.cache_notebook_bundle(
-        CacheBundleIn(notebook, str(path), data={"execution_seconds": reading.seconds}), check_validity=False, overwrite=True
+        CacheBundleIn(notebook, str(path), data={"execution_seconds": reading.seconds}),
+        check_validity=False,
+        overwrite=True,
     )
     measured = {
         "seconds": round(reading.seconds, 1),

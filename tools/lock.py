@@ -64,7 +64,18 @@ def environment_yml(lock_text: str, requirements_text: str) -> str:
 
 def lock_text() -> str:
     """Return the lock of the running environment: every installed package but the book's own."""
-    freeze = [sys.executable, "-m", "pip", "freeze", "--all", "--exclude-editable", "--exclude", "bookkit", "--exclude", "pip"]
+    freeze = [
+        sys.executable,
+        "-m",
+        "pip",
+        "freeze",
+        "--all",
+        "--exclude-editable",
+        "--exclude",
+        "bookkit",
+        "--exclude",
+        "pip",
+    ]
     lines = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout.splitlines()
     # A package installed from a local file or an index of CPU builds is pinned by its public version.
     lines = [re.sub(r"^(\S+) @ .*/[^/]+?-(\d[^-]*)-.*$", r"\1==\2", line) for line in lines]

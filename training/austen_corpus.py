@@ -34,7 +34,9 @@ def main(unpacked: Path) -> None:
     text = "\n".join(line.strip() for line in lines)
     text = text[text.index("It is a truth universally acknowledged") :]
     paragraphs = [" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text)]
-    paragraphs = [paragraph for paragraph in paragraphs if paragraph and not re.fullmatch(r"(?i)chapter \w+\.?", paragraph)]
+    paragraphs = [
+        paragraph for paragraph in paragraphs if paragraph and not re.fullmatch(r"(?i)chapter \w+\.?", paragraph)
+    ]
     target = Path(__file__).resolve().parent.parent / "data/corpora/pride_and_prejudice.txt"
     target.write_text("\n".join(paragraphs) + "\n", encoding="utf-8")
     print(f"{target.name}: {len(paragraphs):,} paragraphs, {target.stat().st_size:,} bytes")

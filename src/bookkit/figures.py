@@ -101,7 +101,7 @@ def svg(figure: Figure, alt: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     for colour, variable in _TEXT_VARIABLES.items():
-        text = re.sub(f'(<text[^>]*fill: ){colour}', rf"\1{variable}", text, flags=re.IGNORECASE)
+        text = re.sub(f"(<text[^>]*fill: ){colour}", rf"\1{variable}", text, flags=re.IGNORECASE)
     for colour, variable in _VARIABLES.items():
         text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
     # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
@@ -112,7 +112,8 @@ def svg(figure: Figure, alt: str) -> str:
     width = float(re.search(r'width="([\d.]+)pt"', text).group(1))
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
-    opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="width: 100%; max-width: {width * 4 / 3:.0f}px; height: auto"'
+    style = f"width: 100%; max-width: {width * 4 / 3:.0f}px; height: auto"
+    opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="{style}"'
     return text.replace("<svg", opening, 1)
 
 

@@ -24,7 +24,8 @@ def price_label(chapter: dict) -> str:
         f"{chapter['peak_mb'] / 1000:.1f} GB of memory",
         f"{chapter['download_mb']} MB of models, fetched once" if chapter["download_mb"] else "no models to fetch",
     ]
-    return f'<!-- price:begin -->\n<p class="price-label"><strong>Price.</strong> {", ".join(parts)}.</p>\n<!-- price:end -->'
+    label = f'<p class="price-label"><strong>Price.</strong> {", ".join(parts)}.</p>'
+    return f"<!-- price:begin -->\n{label}\n<!-- price:end -->"
 
 
 def read(root: Path) -> dict:
@@ -73,5 +74,6 @@ def _write_label(notebook: Path, label: str) -> None:
             cell.source = LABEL.sub(lambda _: label, cell.source)
             notebooks.write_text(notebook, notebooks.dumps(nb))
             return
-    raise BookError(f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives.")
-
+    raise BookError(
+        f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives."
+    )

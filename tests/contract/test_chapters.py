@@ -2,9 +2,9 @@
 
 import pytest
 import rules
+from conftest import ROOT
 
 from bookkit import notebooks, status
-from conftest import ROOT
 
 PAGES = [page for page in notebooks.pages(ROOT) if not page.startswith("notebooks/")]
 

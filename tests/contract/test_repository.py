@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import ROOT, listed_chapters
 
 from bookkit import notebooks
-from conftest import ROOT, listed_chapters
 
 MEGABYTE = 1_000_000
 LARGEST_FILE = 45 * MEGABYTE

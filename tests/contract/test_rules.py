@@ -7,9 +7,9 @@ import prose
 import pytest
 import rules
 import syntax
+from conftest import MINI
 
 from bookkit import notebooks, status
-from conftest import MINI
 
 ALT = {"image": {"alt": "Bars for three letters: e is counted 3 times, t 2 times, a once."}}
 

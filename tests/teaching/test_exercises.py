@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import MINI, listed_chapters
 
 from bookkit import notebooks, teaching
-from conftest import MINI, listed_chapters
 
 WRONG_ANSWERS = Path(__file__).parent / "wrong_answers"
 KEYS = ("exercise", "misconception", "code")

@@ -9,10 +9,10 @@ import sys
 
 import nbformat
 import pytest
+from conftest import FIXTURES, MINI
 
 from bookkit import notebooks
 from bookkit.errors import BookError
-from conftest import FIXTURES, MINI
 
 MINI_CHAPTER = MINI / "notebooks" / "01_mini.ipynb"
 

@@ -41,7 +41,9 @@ def test_a_second_update_changes_no_file(book):
     status.update(book)
     times = [path.stat().st_mtime_ns for path in (book / "data/status.json", book / "notebooks/01_chapter.ipynb")]
     status.update(book)
-    assert times == [path.stat().st_mtime_ns for path in (book / "data/status.json", book / "notebooks/01_chapter.ipynb")]
+    assert times == [
+        path.stat().st_mtime_ns for path in (book / "data/status.json", book / "notebooks/01_chapter.ipynb")
+    ]
 
 
 def test_a_chapter_without_a_place_for_the_label(book):

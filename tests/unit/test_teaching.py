@@ -4,11 +4,11 @@ import json
 
 import nbformat
 import pytest
+from conftest import MINI
 
 from bookkit import notebooks, teaching
 from bookkit.errors import BookError
 from bookkit.notebooks import tags
-from conftest import MINI
 
 CHAPTER = MINI / "notebooks" / "01_mini.ipynb"
 
