@@ -6,7 +6,7 @@ export PYTHONUTF8 = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help env models book test test-nbval test-site lab serve status strip student clean
+.PHONY: help env models book test test-nbval test-site lane-colab lane-newest lab serve status strip student clean
 
 help:  ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ test-nbval: models  ## execute every notebook with nbval and compare the kept ou
 test-site: env  ## try the built pages in a real browser (needs Chromium)
 	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
 	@$(PY) -m pytest -q tests/site
+
+lane-colab: models  ## run the notebooks on the versions that Colab brings
+	@$(PYTHON) tools/lane.py colab
+
+lane-newest: models  ## run the notebooks on the newest releases
+	@$(PYTHON) tools/lane.py newest
 
 lab: models  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyter lab --notebook-dir=. notebooks
