@@ -1,0 +1,14 @@
+"""pocket-diffusion: the recipe of a Stable Diffusion that fits on a laptop.
+
+The steps, each a module with a command line, in the order in which they run::
+
+    data      fetch four free emoji sets, rasterize them, pack them into one file
+    vae       train the AutoencoderKL
+    train     train the CLIPTextModel and the UNet2DConditionModel together on its latents
+    judges    train the small picture-text model and the style classifier, on real pictures only
+    export    write a StableDiffusionPipeline that diffusers loads without custom code
+    evaluate  score it, and write the figures of its passport
+
+Every step reads one configuration (``configs/cpu.json``, ``configs/gpu.json``, ``configs/smoke.json``) and keeps
+its work in one folder outside the repository (see :func:`configuration.work_folder`).
+"""

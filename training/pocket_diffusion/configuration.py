@@ -1,0 +1,121 @@
+"""One configuration for every step and every machine: a JSON file, read into a small object.
+
+The same fields serve two processor cores and a GPU; only their values differ.
+"""
+
+import argparse
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bookkit.errors import BookError
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+
+
+@dataclass
+class Training:
+    """How one model is trained.
+
+    Attributes:
+        steps: optimizer steps in all.
+        batch: pictures in a step, over all processes.
+        lr: peak learning rate; it rises linearly over `warmup` steps and falls along a cosine to `lr_end` · lr.
+        ema: decay of the exponential moving average of the weights (0 for none).
+        clip: the gradient's norm is clipped to this.
+        weight_decay: AdamW's.
+        save_every: steps between checkpoints.
+        log_every: steps between lines in the log.
+        precision: "no" (float32) or "bf16", as Accelerate names them.
+        compile: whether torch.compile fuses the model (minutes of compiling, then faster steps).
+        options: what only one kind of model needs.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    warmup: int = 100
+    lr_end: float = 0.05
+    ema: float = 0.999
+    clip: float = 1.0
+    weight_decay: float = 0.01
+    save_every: int = 500
+    log_every: int = 50
+    precision: str = "no"
+    compile: bool = False
+    options: dict = field(default_factory=dict)
+
+
+@dataclass
+class Config:
+    """Everything about one pocket-diffusion; see ``configs/``."""
+
+    name: str
+    resolution: int
+    seed: int
+    subjects: dict
+    tokenizer: dict
+    vae: dict
+    text_encoder: dict
+    unet: dict
+    scheduler: dict
+    judge: dict
+    style_judge: dict
+    training: dict[str, Training]
+    evaluation: dict
+    synthetic: bool = False
+    work: Path = Path()
+
+    def __post_init__(self):
+        self.training = {name: Training(**values) for name, values in self.training.items()}
+
+    @property
+    def sprite_size(self) -> int:
+        """The longer side of a stored sprite, in pixels: that of the size "large"."""
+        return self.resolution * 15 // 16
+
+    @property
+    def pack(self) -> Path:
+        return self.work / f"{'synthetic' if self.synthetic else 'emoji'}-{self.sprite_size}.zip"
+
+
+def work_folder(name: str) -> Path:
+    """Where a configuration keeps its work: POCKET_DIFFUSION_WORK, else the cache, below it the name.
+
+    Never inside the repository: checkpoints are large and are not to be committed.
+    """
+    named = os.environ.get("POCKET_DIFFUSION_WORK")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return (Path(named).expanduser() if named else cache / "bookkit" / "training" / "pocket_diffusion") / name
+
+
+def read(path: Path, work: Path | None = None) -> Config:
+    """Read a configuration.
+
+    Raises:
+        BookError: the file is missing or is not a configuration.
+    """
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        config = Config(**values)
+    except FileNotFoundError:
+        raise BookError(f"{path} is missing: name one of training/pocket_diffusion/configs/*.json.") from None
+    except (ValueError, TypeError) as error:
+        raise BookError(f"{path} is not a configuration of pocket-diffusion ({error}): compare it with "
+                        "training/pocket_diffusion/configs/cpu.json.") from error  # fmt: skip
+    config.work = Path(work) if work else work_folder(config.name)
+    return config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that all steps share."""
+    parser.add_argument("--config", type=Path, default=HERE / "configs" / "cpu.json")
+    parser.add_argument("--work", type=Path, help="folder for checkpoints and results (default: in the cache)")
+    parser.add_argument("--smoke", action="store_true", help="the whole step at toy size, without network")
+
+
+def from_arguments(args: argparse.Namespace) -> Config:
+    """The configuration that a command line names."""
+    return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work)

@@ -1,0 +1,288 @@
+"""The data set: sprites, named backgrounds and captions, composited on the fly.
+
+    python -m training.pocket_diffusion.data --config training/pocket_diffusion/configs/cpu.json
+
+Nothing but the sprites is stored. A picture is a sprite in one of three sizes, moved by whole pixels, on a
+plain background; every choice is drawn from a generator that the caller seeds.
+
+What is held out, from everything that is trained here (VAE, U-Net, judges), by a rule that depends on names
+and not on order or number:
+
+- *pairs*: every fifth subject, by hash, lacks one of its styles, chosen by hash. No training picture shows it.
+- *triples*: of the other (subject, style, background) combinations, 8 % by hash. The sprite is trained on, but
+  never on this background.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import random
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+
+from bookkit.errors import BookError
+from training.pocket_diffusion import sources
+from training.pocket_diffusion.captions import BACKGROUNDS, PLACES, SIZES, Picture, plain, varied
+from training.pocket_diffusion.configuration import add_arguments, from_arguments
+
+STYLES = tuple(sources.STYLES)
+TRIPLES_HELD_OUT = 0.08
+PAIRS_HELD_OUT = 0.2  # of subjects, one style each: 5 % of the pairs
+
+
+# --- what is held out -------------------------------------------------------------------------------------
+
+
+def fraction(*words: str) -> float:
+    """A number in [0, 1) that depends only on the words (and looks uniform over them)."""
+    return int.from_bytes(hashlib.sha256("|".join(words).encode()).digest()[:6]) / 2**48
+
+
+def held_out_style(subject: str) -> str | None:
+    """The style in which no training picture shows this subject, or None for four subjects of five."""
+    if fraction("pair", subject) >= PAIRS_HELD_OUT:
+        return None
+    return STYLES[int(len(STYLES) * fraction("style", subject))]
+
+
+def part(picture: Picture) -> str:
+    """The part of the data that a picture belongs to: "train", "triple" or "pair" (held out)."""
+    if held_out_style(picture.subject) == picture.style:
+        return "pair"
+    held = fraction("triple", picture.subject, picture.style, picture.background) < TRIPLES_HELD_OUT
+    return "triple" if held else "train"
+
+
+# --- sprites ----------------------------------------------------------------------------------------------
+
+
+class Sprites:
+    """The sprites of a pack, in every size, on a device.
+
+    Attributes:
+        subjects: their names, in the pack's order.
+        tags: {name: English tags}.
+        canvases: uint8 (sizes, subjects · styles, 4, resolution, resolution), colours multiplied by alpha.
+    """
+
+    def __init__(self, pack: Path, resolution: int, groups=None, limit: int | None = None, device="cpu"):
+        """Read a pack.
+
+        Args:
+            pack: the zip archive that the step `data` wrote.
+            resolution: side of the pictures, in pixels; the pack's sprites must be as large or larger than the
+                largest size asks for.
+            groups: emoji groups to keep (emojibase's numbers), or None for all.
+            limit: at most so many subjects, evenly spread over the list.
+
+        Raises:
+            BookError: the pack is missing, truncated or too coarse.
+        """
+        try:
+            with zipfile.ZipFile(pack) as archive:
+                index = json.loads(archive.read("index.json"))
+                kept = [entry for entry in index["subjects"] if groups is None or entry["group"] in groups]
+                if limit and len(kept) > limit:
+                    kept = [kept[i * len(kept) // limit] for i in range(limit)]
+                files = [archive.read(f"sprites/{style}/{entry['code']}.webp") for entry in kept for style in STYLES]
+        except FileNotFoundError:
+            raise BookError(f"{pack} is missing: run the step `data` first.") from None
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+            raise BookError(f"{pack} is truncated or damaged: delete it and run the step `data` again.") from error
+        if index["size"] < round(max(share for share, _, _ in SIZES.values()) * resolution):
+            raise BookError(f"{pack} has sprites of {index['size']} px, too coarse for {resolution} px: "
+                            "run the step `data` with this configuration.")  # fmt: skip
+        self.resolution, self.device = resolution, torch.device(device)
+        self.subjects = [entry["name"] for entry in kept]
+        self.tags = {entry["name"]: entry["tags"] for entry in kept}
+        self.number = {name: i for i, name in enumerate(self.subjects)}
+        full = torch.stack([torch.frombuffer(bytearray(_premultiplied(file)), dtype=torch.uint8) for file in files])
+        full = full.view(len(files), index["size"], index["size"], 4).permute(0, 3, 1, 2)
+        self.canvases = torch.stack([self._canvas(full, share) for share, _, _ in SIZES.values()])
+
+    def _canvas(self, full: torch.Tensor, share: float) -> torch.Tensor:
+        """All sprites (n, 4, s, s) at one size, centred: uint8 (n, 4, resolution, resolution)."""
+        side = round(share * self.resolution / 2) * 2
+        before = (self.resolution - side) // 2
+        parts = []
+        for chunk in full.split(256):
+            chunk = chunk.to(self.device)
+            if side != chunk.shape[-1]:
+                chunk = F.interpolate(chunk.float(), (side, side), mode="bicubic", antialias=True)
+                chunk = chunk.round().clamp(0, 255)
+                chunk[:, :3] = torch.minimum(chunk[:, :3], chunk[:, 3:])  # bicubic overshoot
+            parts.append(F.pad(chunk.to(torch.uint8), (before, self.resolution - side - before) * 2))
+        return torch.cat(parts)
+
+    def composite(self, pictures: list[Picture], rng: random.Random | None = None) -> torch.Tensor:
+        """The pictures as float32 (n, 3, resolution, resolution) in [-1, 1].
+
+        Args:
+            pictures: what to show.
+            rng: moves each drawing by up to 1/32 of the frame, unless it is large; None leaves it in its place.
+        """
+        sizes, columns, rows = [], [], []
+        names = list(SIZES)
+        for picture in pictures:
+            (right, down), _ = PLACES[picture.place]
+            share = SIZES[picture.size][0]
+            room = int(self.resolution * ((1 - share) / 2 - 1 / 32)) if share < 0.7 else 0
+            wiggle = 0 if rng is None or picture.size == "large" else self.resolution // 32
+            sizes.append(names.index(picture.size))
+            columns.append(right * room + (rng.randint(-wiggle, wiggle) if wiggle else 0))
+            rows.append(down * room + (rng.randint(-wiggle, wiggle) if wiggle else 0))
+        sprite = [self.number[p.subject] * len(STYLES) + STYLES.index(p.style) for p in pictures]
+        colour = torch.tensor([BACKGROUNDS[p.background] for p in pictures], device=self.device)
+        drawn = self.canvases[torch.tensor(sizes, device=self.device), torch.tensor(sprite, device=self.device)]
+        drawn = _shift(_shift(drawn, columns, dim=3), rows, dim=2).float()
+        picture = drawn[:, :3] + (1 - drawn[:, 3:] / 255) * colour[:, :, None, None]
+        return picture / 127.5 - 1
+
+    def everything(self, wanted: str) -> list[Picture]:
+        """All (subject, style, background) of one part ("train", "triple", "pair"), in usual size and place."""
+        every = (Picture(s, t, b) for s in self.subjects for t in STYLES for b in BACKGROUNDS)
+        return [picture for picture in every if part(picture) == wanted]
+
+    def draw(self, count: int, rng: random.Random) -> list[Picture]:
+        """Random training pictures: every choice independent, held-out combinations left out."""
+        pictures = []
+        while len(pictures) < count:
+            picture = vary(Picture(rng.choice(self.subjects), rng.choice(STYLES), rng.choice(list(BACKGROUNDS))), rng)
+            if part(picture) == "train":
+                pictures.append(picture)
+        return pictures
+
+    def caption(self, picture: Picture, rng: random.Random) -> str:
+        return varied(picture, self.tags[picture.subject], rng)
+
+
+def vary(picture: Picture, rng: random.Random) -> Picture:
+    """The same subject, style and background in a random size and, if small, place."""
+    size = rng.choices(list(SIZES), [often for _, often, _ in SIZES.values()])[0]
+    place = rng.choice(list(PLACES)) if size == "small" else "centre"
+    return Picture(picture.subject, picture.style, picture.background, size, place)
+
+
+def _premultiplied(file: bytes) -> bytes:
+    return Image.open(io.BytesIO(file)).convert("RGBA").convert("RGBa").tobytes()
+
+
+def _shift(batch: torch.Tensor, by: list[int], dim: int) -> torch.Tensor:
+    """Each picture of a batch rolled by its own whole number of pixels along one dimension."""
+    side = batch.shape[dim]
+    index = (torch.arange(side) - torch.tensor(by)[:, None]) % side
+    shape = [len(by), 1, 1, 1]
+    shape[dim] = side
+    return batch.gather(dim, index.to(batch.device).view(shape).expand_as(batch))
+
+
+# --- pictures to look at ----------------------------------------------------------------------------------
+
+
+def to_pil(pictures: torch.Tensor) -> list[Image.Image]:
+    """Float (n, 3, h, w) in [-1, 1] as PIL pictures."""
+    array = ((pictures.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(picture) for picture in array]
+
+
+def contact_sheet(pictures: list[Image.Image], columns: int, labels: list[str] | None = None) -> Image.Image:
+    """Pictures of one size in rows, each with an optional label below it."""
+    side, gap, text = pictures[0].width, 4, 14 if labels else 0
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap + text) + gap), "#fbf8f1")
+    draw = ImageDraw.Draw(sheet)
+    for i, picture in enumerate(pictures):
+        x, y = gap + i % columns * (side + gap), gap + i // columns * (side + gap + text)
+        sheet.paste(picture, (x, y))
+        if labels:
+            draw.text((x, y + side + 1), labels[i][: side // 6], fill="#23211d")
+    return sheet
+
+
+# --- a data set without network, for smoke runs -----------------------------------------------------------
+
+
+def synthetic_pack(target: Path, size: int, subjects: int = 12) -> Path:
+    """A pack of plain shapes in the same format: four "styles" that a glance tells apart."""
+    shapes = [(sides, turn) for turn in (0, 30) for sides in (3, 4, 5, 6, 8, 16)][:subjects]
+    chosen, drawn = [], {}
+    for number, (sides, turn) in enumerate(shapes):
+        name = f"{'tilted ' if turn else ''}shape with {sides} corners"
+        chosen.append({"code": f"{number:04x}", "name": name, "tags": ["shape"], "group": 3 + number % 2, "subgroup": 0})
+        for style in STYLES:
+            picture = Image.new("RGBA", (4 * size, 4 * size))
+            draw = ImageDraw.Draw(picture)
+            fill = {"noto": "#e0b020", "flat": "#3070d0", "3d": "#c03060", "twemoji": None}[style]
+            draw.regular_polygon((2 * size, 2 * size, 1.9 * size), sides, turn, fill, "#202020", size // 4)
+            drawn[style, chosen[-1]["code"]] = sources.sprite(picture, size)
+    sources.write_pack(target, chosen, drawn, size)
+    return target
+
+
+# --- the step ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Counts:
+    subjects: int
+    sprites: int
+    train: int
+    triple: int
+    pair: int
+
+
+def counts(sprites: Sprites) -> Counts:
+    """How many subjects, sprites and combinations of each part there are."""
+    parts = [len(sprites.everything(name)) for name in ("train", "triple", "pair")]
+    return Counts(len(sprites.subjects), len(sprites.subjects) * len(STYLES), *parts)
+
+
+def attribution() -> str:
+    """The credit that the licences ask for, as Markdown."""
+    lines = ["# Where the training pictures come from", "",
+             "pocket-diffusion is trained on these, and on nothing else. Names and tags: "
+             f"{sources.NAMES.title}, {sources.NAMES.licence}, {sources.NAMES.credit}, {sources.NAMES.url}.", "",
+             "| style | pictures | licence | credit | npm package |", "|---|---|---|---|---|"]  # fmt: skip
+    for style, source in sources.STYLES.items():
+        lines.append(f"| {style} | [{source.title}]({source.url}) | {source.licence} | {source.credit} | "
+                     f"`{source.spec}`, sha256 `{source.sha256}` |")  # fmt: skip
+    lines += ["", "The pictures were changed: rasterized, cut to their bounding boxes, scaled, and set on plain "
+              "backgrounds. Twemoji graphics are licensed under CC-BY 4.0: "
+              "<https://creativecommons.org/licenses/by/4.0/>."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def load(config, device="cpu") -> Sprites:
+    """The sprites that a configuration asks for, from its work folder."""
+    return Sprites(config.pack, config.resolution, device=device, **config.subjects)
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Fetch, rasterize and pack the emoji sets.")
+    add_arguments(parser)
+    parser.add_argument("--downloads", type=Path, help="folder for the npm tarballs (default: in the work folder)")
+    config = from_arguments(args := parser.parse_args(argv))
+    config.work.mkdir(parents=True, exist_ok=True)
+    if config.synthetic:
+        synthetic_pack(config.pack, config.sprite_size)
+    else:
+        sources.build_pack(config.pack, args.downloads or config.work / "downloads", config.sprite_size)
+    sprites = load(config)
+    rng = random.Random(0)
+    pictures = sprites.draw(72, rng)
+    labels = [plain(picture.subject) for picture in pictures]
+    contact_sheet(to_pil(sprites.composite(pictures, rng)), 12, labels).save(config.work / "data.png")
+    captions = [f"{sprites.caption(picture, rng)}\n" for picture in pictures]
+    (config.work / "captions.txt").write_text("".join(captions), encoding="utf-8")
+    (config.work / "ATTRIBUTION.md").write_text(attribution(), encoding="utf-8")
+    print(json.dumps(vars(counts(sprites))))
+
+
+if __name__ == "__main__":
+    main()

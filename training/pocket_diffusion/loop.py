@@ -1,0 +1,224 @@
+"""The training loop that all models share: Accelerate, an average of the weights, exact resume.
+
+Every random choice of a step is drawn from generators seeded with (seed, model, step, process), so that a run
+that was interrupted and resumed takes the same steps as one that was not, and needs no other state than
+weights, optimizer, average and step number.
+"""
+
+import json
+import math
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from bookkit.errors import BookError
+from training.pocket_diffusion.configuration import Config, Training
+
+
+
+class Average:
+    """Exponential moving average of a module's parameters, in float32.
+
+    The decay rises as (1 + n) / (10 + n) to its final value, so that the average forgets the random start.
+    """
+
+    def __init__(self, module: torch.nn.Module, decay: float):
+        self.decay, self.updates = decay, 0
+        self.names = [name for name, _ in module.named_parameters()]
+        self.shadow = [parameter.detach().clone() for parameter in module.parameters()]
+
+    @torch.no_grad()
+    def update(self, module: torch.nn.Module) -> None:
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in module.parameters()], 1 - decay)
+
+    def state_dict(self) -> dict:
+        return {"updates": self.updates, "shadow": dict(zip(self.names, self.shadow, strict=True))}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.updates = state["updates"]
+        for name, shadow in zip(self.names, self.shadow, strict=True):
+            shadow.copy_(state["shadow"][name])
+
+
+class Progress:
+    """The number of steps taken, as something that Accelerate can save."""
+
+    def __init__(self):
+        self.step = 0
+
+    def state_dict(self) -> dict:
+        return {"step": self.step}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.step = state["step"]
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """Linear warm-up, then a cosine from `lr` to `lr_end` · `lr` (Loshchilov and Hutter, 2017, without restarts)."""
+    if step < training.warmup:
+        return training.lr * (step + 1) / training.warmup
+    done = (step - training.warmup) / max(1, training.steps - training.warmup)
+    return training.lr * (training.lr_end + (1 - training.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train(
+    name: str,
+    config: Config,
+    module: torch.nn.Module,
+    batch: Callable[[int, random.Random], tuple],
+    minutes: float | None = None,
+    stop_at: int | None = None,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Train one model, from its checkpoint if there is one.
+
+    Args:
+        name: the model's key in ``config.training``; its files are ``NAME.jsonl`` (the log),
+            ``NAME.safetensors`` (averaged weights) and ``NAME-checkpoint/``, all in the work folder.
+        config: the configuration.
+        module: maps a batch to a dict of scalars, of which "loss" is minimised.
+        batch: (pictures in this process, rng) → the arguments of `module`; torch's generators are seeded too.
+        minutes: stop after so long, with a checkpoint, and be ready to go on.
+        stop_at: stop after this step (for tests of resuming).
+
+    Returns:
+        Whether all steps are done.
+    """
+    from accelerate import Accelerator
+
+    training = config.training[name]
+    started = time.monotonic()
+    accelerator = Accelerator(mixed_precision=training.precision, cpu=not torch.cuda.is_available())
+    if accelerator.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        module = module.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(module.parameters(), training.lr, betas=(0.9, 0.99),
+                                  weight_decay=training.weight_decay, fused=True)  # fmt: skip
+    if training.compile:
+        module.compile()
+    module, optimizer = accelerator.prepare(module, optimizer)
+    bare = accelerator.unwrap_model(module)
+    average, progress = Average(bare, training.ema), Progress()
+    accelerator.register_for_checkpointing(average, progress)
+
+    folder = config.work / f"{name}-checkpoint"
+    if folder.exists():
+        load(accelerator, folder)
+    log = Log(config.work / f"{name}.jsonl", progress.step, accelerator.is_main_process)
+    share = max(1, training.batch // accelerator.num_processes)
+    last = min(training.steps, stop_at or training.steps)
+    say(f"{name}: step {progress.step} of {training.steps} on {accelerator.device}")
+
+    module.train()
+    totals, since, clock = {}, 0, time.monotonic()
+    while progress.step < last:
+        step = progress.step
+        rng = random.Random(f"{config.seed}/{name}/{step}/{accelerator.process_index}")
+        torch.manual_seed(rng.getrandbits(62))
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, training)
+        metrics = module(*batch(share, rng))
+        accelerator.backward(metrics["loss"])
+        accelerator.clip_grad_norm_(module.parameters(), training.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        average.update(bare)
+        progress.step, since = step + 1, since + 1
+        for key, value in metrics.items():
+            totals[key] = totals.get(key, 0) + value.detach()
+        late = minutes is not None and time.monotonic() - started > 60 * minutes
+        if since == training.log_every or progress.step == last or late:
+            means = {key: round(float(value) / since, 5) for key, value in totals.items()}
+            if not math.isfinite(means["loss"]):
+                raise BookError(f"{name} diverged at step {progress.step}: lower its learning rate and resume.")
+            spent = (time.monotonic() - clock) / since
+            log.write({"step": progress.step, **means, "seconds_per_step": round(spent, 4)})
+            say(f"{name} {progress.step}/{training.steps} " + " ".join(f"{k} {v:.4f}" for k, v in means.items())
+                + f" {spent:.3f} s/step")  # fmt: skip
+            totals, since, clock = {}, 0, time.monotonic()
+        if progress.step % training.save_every == 0 or progress.step == last or late:
+            save(accelerator, folder)
+            if accelerator.is_main_process:
+                shadow = average.shadow if training.ema else [p.detach() for p in bare.parameters()]
+                tensors = {key: value.float().contiguous().cpu() for key, value in zip(average.names, shadow, strict=True)}
+                part = config.work / f"{name}.safetensors.part"
+                save_file(tensors, part, {"step": str(progress.step)})
+                part.replace(config.work / f"{name}.safetensors")
+            clock = time.monotonic()
+        if late:
+            break
+    accelerator.wait_for_everyone()
+    accelerator.free_memory()
+    return progress.step >= training.steps
+
+
+def save(accelerator, folder: Path) -> None:
+    """Write a checkpoint beside the old one, then put it in its place: an interruption leaves one whole."""
+    part, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    if accelerator.is_main_process:
+        shutil.rmtree(part, ignore_errors=True)
+    accelerator.wait_for_everyone()
+    accelerator.save_state(part)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load(accelerator, folder: Path) -> None:
+    try:
+        accelerator.load_state(folder)
+    except Exception as error:  # every format has its own errors for a cut file
+        raise BookError(f"The checkpoint {folder} cannot be read ({type(error).__name__}): it is damaged or of "
+                        "another configuration; delete it to begin again.") from error  # fmt: skip
+
+
+class Log:
+    """A log of JSON lines; what a resumed run will write again is dropped first."""
+
+    def __init__(self, path: Path, step: int, writes: bool):
+        self.path, self.writes = path, writes
+        if writes:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+            kept = [line for line in lines if json.loads(line)["step"] <= step]
+            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def write(self, record: dict) -> None:
+        if self.writes:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+
+
+def load_weights(module: torch.nn.Module, path: Path, step: str) -> torch.nn.Module:
+    """Put averaged weights into a module.
+
+    Args:
+        module: with the parameters that were averaged.
+        path: what :func:`train` wrote.
+        step: the step of the recipe that writes it, for the message.
+    """
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise BookError(f"{path} is missing: run the step `{step}` first.") from None
+    except Exception as error:
+        raise BookError(f"{path} is truncated or damaged: delete it and run the step `{step}` again.") from error
+    problem = module.load_state_dict(weights, strict=False)
+    if problem.unexpected_keys or set(problem.missing_keys) & {name for name, _ in module.named_parameters()}:
+        raise BookError(f"{path} belongs to another configuration: use another work folder, or delete it.")
+    return module

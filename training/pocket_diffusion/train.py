@@ -1,0 +1,184 @@
+"""The text encoder and the U-Net, trained together from nothing on the latents of the AutoencoderKL.
+
+    python -m training.pocket_diffusion.train --config training/pocket_diffusion/configs/cpu.json --minutes 90
+
+Latents and tokenized captions are computed once and kept (the *bank*), so that a step is one pass of the two
+models and nothing else.
+
+Decisions, and where they come from:
+
+- v-prediction (Salimans and Ho, 2022, section 4 and appendix D) with a schedule whose last step is pure noise
+  and trailing time steps (Lin et al., 2024, "Common diffusion noise schedules and sample steps are flawed"). A
+  plain background is the mean of a picture, and a schedule that stops short of pure noise leaks that mean in
+  training but not in sampling: the flaw would hit exactly what the prompts ask for. Predicting noise is
+  undefined at the last step, predicting v is not.
+- Every time step weighs the same in v. Min-SNR weights (Hang et al., 2023) would be zero at the last step,
+  whose signal-to-noise ratio is zero, and nothing would learn the first step of sampling.
+- Time steps are spread over the batch (one from each of n equal parts), which lowers the variance of the loss.
+- One caption in ten is empty, for classifier-free guidance (Ho and Salimans, 2022).
+"""
+
+import argparse
+import hashlib
+import random
+import time
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from bookkit.errors import BookError
+from training.pocket_diffusion import data, loop, vae, words
+from training.pocket_diffusion.configuration import Config, add_arguments, from_arguments
+
+
+def build_text_encoder(config: Config, tokenizer):
+    """A new CLIPTextModel over the tokenizer's vocabulary."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, hidden_act="gelu", **config.text_encoder,
+    ))  # fmt: skip
+
+
+def build_unet(config: Config):
+    """A new UNet2DConditionModel for the configuration's latents and text width."""
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel(sample_size=vae.latent_side(config), in_channels=4, out_channels=4,
+                                cross_attention_dim=config.text_encoder["hidden_size"], **config.unet)  # fmt: skip
+
+
+def build_scheduler(config: Config):
+    """The DDIM scheduler whose noise schedule training and sampling share."""
+    from diffusers import DDIMScheduler
+
+    return DDIMScheduler(**config.scheduler)
+
+
+class DiffusionLoss(torch.nn.Module):
+    """The v-prediction loss of a text encoder and a U-Net."""
+
+    def __init__(self, text_encoder, unet, scheduler):
+        super().__init__()
+        self.text_encoder, self.unet = text_encoder, unet
+        self.register_buffer("signal", scheduler.alphas_cumprod.sqrt(), persistent=False)
+        self.register_buffer("noise", (1 - scheduler.alphas_cumprod).sqrt(), persistent=False)
+
+    def forward(self, latents, tokens, times, noise) -> dict[str, torch.Tensor]:
+        """Scalars for one batch.
+
+        Args:
+            latents: (n, 4, r, r), standardised.
+            tokens: int64 (n, length).
+            times: int64 (n,), steps of the schedule.
+            noise: (n, 4, r, r), standard normal.
+        """
+        a, s = self.signal[times][:, None, None, None], self.noise[times][:, None, None, None]
+        text = self.text_encoder(tokens)[0]
+        output = self.unet(a * latents + s * noise, times, text, return_dict=False)[0].float()
+        return {"loss": ((output - (a * noise - s * latents)) ** 2).mean()}  # v: Salimans and Ho, 2022, app. D
+
+
+def spread_times(count: int, steps: int, device) -> torch.Tensor:
+    """`count` random time steps, one from each of `count` equal parts of the schedule, int64 (count,)."""
+    places = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
+    return (places * steps).long().clamp(max=steps - 1)
+
+
+# --- the bank ---------------------------------------------------------------------------------------------
+
+
+def bank(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[str, torch.Tensor]:
+    """Latents and captions of the training pictures, computed once and kept in the work folder.
+
+    Every training combination appears in `variants` variations of size and place, each with `captions` captions.
+
+    Returns:
+        "latents": float16 (n, 4, r, r); "tokens": int16 (n, captions, length); on the sprites' device.
+    """
+    options = config.training["unet"].options
+    weights = (config.work / "vae.safetensors")
+    if not weights.exists():
+        raise BookError(f"{weights} is missing: run the step `vae` first.")
+    key = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    path = config.work / f"bank-{key}-{options['variants']}x{options['captions']}.safetensors"
+    if not path.exists():
+        started = time.monotonic()
+        encoder = vae.trained(config, sprites)
+        rng = random.Random(f"{config.seed}/bank")
+        pictures = sprites.everything("train")
+        pictures += [data.vary(p, rng) for p in pictures * (options["variants"] - 1)]
+        pictures = [p for p in pictures if data.part(p) == "train"]
+        latents, tokens = [], []
+        for start in range(0, len(pictures), 256):
+            shown = pictures[start : start + 256]
+            with torch.no_grad():
+                latents.append(encoder.encode(sprites.composite(shown, rng)).latent_dist.mode().half().cpu())
+            texts = [sprites.caption(p, rng) for p in shown for _ in range(options["captions"])]
+            tokens.append(words.encode(tokenizer, texts).to(torch.int16).view(len(shown), options["captions"], -1))
+        part = path.with_suffix(".part")
+        save_file({"latents": torch.cat(latents).contiguous(), "tokens": torch.cat(tokens)}, part)
+        part.replace(path)
+        say(f"bank: {len(pictures)} latents in {time.monotonic() - started:.0f} s")
+    try:
+        return {name: tensor.to(sprites.device) for name, tensor in load_file(path).items()}
+    except Exception as error:
+        raise BookError(f"{path} is truncated or damaged: delete it and run the step again.") from error
+
+
+# --- the step ---------------------------------------------------------------------------------------------
+
+
+def run(config: Config, minutes: float | None = None, stop_at: int | None = None, warm: Path | None = None) -> bool:
+    """Train, or go on training; say whether it is done."""
+    sprites = data.load(config, loop.device())
+    tokenizer = words.load(config, sprites)
+    stored = bank(config, sprites, tokenizer)
+    del sprites
+    torch.manual_seed(config.seed)
+    scheduler = build_scheduler(config)
+    module = DiffusionLoss(build_text_encoder(config, tokenizer), build_unet(config), scheduler)
+    if warm is not None:
+        loop.load_weights(module, warm, "train")
+    empty = words.encode(tokenizer, [""])[0]
+    dropout = config.training["unet"].options["caption_dropout"]
+    latents, tokens = stored["latents"], stored["tokens"]
+    empty = empty.to(latents.device)
+
+    def batch(count, rng):
+        where = latents.device
+        which = torch.randint(len(latents), (count,), device=where)
+        caption = torch.randint(tokens.shape[1], (count,), device=where)
+        dropped = torch.rand(count, 1, device=where) < dropout
+        chosen = torch.where(dropped, empty, tokens[which, caption].long())
+        clean = latents[which].float()
+        times = spread_times(count, scheduler.config.num_train_timesteps, where)
+        return clean, chosen, times, torch.randn_like(clean)
+
+    return loop.train("unet", config, module, batch, minutes, stop_at)
+
+
+def trained(config: Config, tokenizer):
+    """The trained (text encoder, U-Net), averaged weights, in evaluation mode."""
+    module = DiffusionLoss(build_text_encoder(config, tokenizer), build_unet(config), build_scheduler(config))
+    loop.load_weights(module, config.work / "unet.safetensors", "train")
+    return module.text_encoder.eval(), module.unet.eval()
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Train the text encoder and the U-Net.")
+    add_arguments(parser)
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser.add_argument("--steps", type=int, help="total steps, instead of the configuration's")
+    parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (unet.safetensors)")
+    config = from_arguments(args := parser.parse_args(argv))
+    if args.steps:
+        config.training["unet"].steps = args.steps
+    run(config, args.minutes, warm=args.warm_start)
+
+
+if __name__ == "__main__":
+    main()

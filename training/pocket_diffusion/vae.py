@@ -1,0 +1,143 @@
+"""The AutoencoderKL: pictures to latents of 4 channels and back.
+
+    python -m training.pocket_diffusion.vae --config training/pocket_diffusion/configs/cpu.json
+
+Loss: L1, plus L1 of the differences between neighbouring pixels at three scales (edges are what an eye sees in
+flat graphics, and no perceptual network has to be downloaded), plus a very small Kullback-Leibler term
+(Rombach et al., 2022, section 3.1 and appendix G, without their discriminator).
+"""
+
+import argparse
+
+import torch
+import torch.nn.functional as F
+
+from training.pocket_diffusion import data, loop
+from training.pocket_diffusion.configuration import Config, add_arguments, from_arguments
+
+
+def build(config: Config):
+    """A new AutoencoderKL as the configuration describes it."""
+    from diffusers import AutoencoderKL
+
+    levels = len(config.vae["block_out_channels"])
+    return AutoencoderKL(
+        in_channels=3, out_channels=3, latent_channels=4, sample_size=config.resolution, scaling_factor=1.0,
+        down_block_types=("DownEncoderBlock2D",) * levels, up_block_types=("UpDecoderBlock2D",) * levels,
+        **config.vae,
+    )  # fmt: skip
+
+
+def latent_side(config: Config) -> int:
+    """Side of the latents: the picture's side halved at every level but the first."""
+    return config.resolution // 2 ** (len(config.vae["block_out_channels"]) - 1)
+
+
+def edges(picture: torch.Tensor, target: torch.Tensor, scales: int = 3) -> torch.Tensor:
+    """Mean absolute error of the differences between neighbours, over halved scales.
+
+    Args:
+        picture, target: (n, 3, h, w).
+
+    Returns:
+        A scalar.
+    """
+    error, total = picture - target, 0.0
+    for _ in range(scales):
+        total = total + error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+        error = F.avg_pool2d(error, 2)
+    return total / scales
+
+
+class VaeLoss(torch.nn.Module):
+    """Reconstruction and Kullback-Leibler loss of an AutoencoderKL."""
+
+    def __init__(self, vae, edge_weight: float = 1.0, kl_weight: float = 1e-5):
+        super().__init__()
+        self.vae, self.edge_weight, self.kl_weight = vae, edge_weight, kl_weight
+
+    def forward(self, pictures: torch.Tensor, noise: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Scalars for pictures (n, 3, R, R) in [-1, 1] and normal noise (n, 4, r, r)."""
+        posterior = self.vae.encode(pictures).latent_dist
+        latents = posterior.mean + posterior.std * noise
+        output = self.vae.decode(latents).sample.float()
+        error = output - pictures
+        kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
+        l1, edge = error.abs().mean(), edges(output, pictures)
+        return {"loss": l1 + self.edge_weight * edge + self.kl_weight * kl, "l1": l1, "edges": edge,
+                "mse": (error**2).mean(), "kl": kl}  # fmt: skip
+
+
+@torch.no_grad()
+def standardise(vae, pictures: torch.Tensor, batch: int = 64) -> None:
+    """Rescale the latents to mean 0 and standard deviation 1 in every channel, without changing any picture.
+
+    With latents z of channel means m and deviations s, the encoder's last 1×1 convolution is made to give
+    (z - m) / s and the decoder's first to take it back. Then ``scaling_factor`` is 1 and all channels carry
+    noise alike, which one common factor (Rombach et al., 2022, appendix G) achieves only on average.
+
+    Args:
+        vae: an AutoencoderKL with quant_conv and post_quant_conv; changed in place.
+        pictures: (n, 3, R, R), on the vae's device, to measure the latents on.
+    """
+    means = torch.cat([vae.encode(chunk).latent_dist.mode() for chunk in pictures.split(batch)])
+    m, s = means.mean((0, 2, 3)), means.std((0, 2, 3))
+    channels = len(m)
+    first, last = vae.quant_conv, vae.post_quant_conv
+    first.weight[:channels] /= s[:, None, None, None]
+    first.bias[:channels] = (first.bias[:channels] - m) / s
+    first.bias[channels:] -= 2 * s.log()
+    last.bias += last.weight[:, :, 0, 0] @ m
+    last.weight *= s[None, :, None, None]
+
+
+def trained(config: Config, sprites: data.Sprites):
+    """The trained AutoencoderKL with standardised latents, in evaluation mode on the sprites' device."""
+    import random
+
+    module = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae")
+    vae = module.vae.eval().requires_grad_(False).to(sprites.device)
+    rng = random.Random("standardise")
+    standardise(vae, sprites.composite(sprites.draw(config.training["vae"].options["measured_on"], rng), rng))
+    return vae
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Train the AutoencoderKL.")
+    add_arguments(parser)
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    config = from_arguments(args := parser.parse_args(argv))
+    run(config, args.minutes)
+
+
+def run(config: Config, minutes: float | None = None, stop_at: int | None = None) -> bool:
+    """Train, or go on training; say whether it is done."""
+    sprites = data.load(config, loop.device())
+    torch.manual_seed(config.seed)
+    options = config.training["vae"].options
+    module = VaeLoss(build(config), options["edge_weight"], options["kl_weight"])
+    side = latent_side(config)
+
+    def batch(count, rng):
+        pictures = sprites.composite(sprites.draw(count, rng), rng)
+        return pictures, torch.randn(count, 4, side, side, device=pictures.device)
+
+    done = loop.train("vae", config, module, batch, minutes, stop_at)
+    show(config, sprites)
+    return done
+
+
+@torch.no_grad()
+def show(config: Config, sprites: data.Sprites) -> None:
+    """Write ``vae.png``: held-out pictures above their reconstructions."""
+    import random
+
+    vae = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae").vae.to(sprites.device)
+    pictures = sprites.everything("pair") or sprites.everything("triple")
+    real = sprites.composite(random.Random(1).sample(pictures, min(12, len(pictures))))
+    again = vae.decode(vae.encode(real).latent_dist.mode()).sample
+    data.contact_sheet(data.to_pil(torch.cat([real, again])), len(real)).save(config.work / "vae.png")
+
+
+if __name__ == "__main__":
+    main()
