@@ -124,7 +124,9 @@ def show(figure: Figure, alt: str) -> None:
         figure: a matplotlib figure.
         alt: what the figure shows, in a sentence.
     """
-    display(HTML(f'<figure class="book-figure" style="margin: 1em 0">{svg(figure, alt)}</figure>'))
+    # On a phone the page lets a wide figure scroll inside this box (book/_static/book.css).
+    box = '<div class="figure-scroll" tabindex="0" role="group" aria-label="Figure">'
+    display(HTML(f'<figure class="book-figure" style="margin: 1em 0">{box}{svg(figure, alt)}</div></figure>'))
     plt.close(figure)
 
 

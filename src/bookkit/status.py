@@ -18,9 +18,10 @@ def price_label(chapter: dict) -> str:
     Args:
         chapter: its entry in data/status.json: ``seconds``, ``peak_mb``, ``download_mb``, ``cores``.
     """
-    minutes = "under a minute" if chapter["seconds"] < 60 else f"{chapter['seconds'] / 60:.1f} minutes"
+    seconds = chapter["seconds"]
+    time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     parts = [
-        f"{minutes} on {chapter['cores']} cores",
+        f"{time} on {chapter['cores']} cores",
         f"{chapter['peak_mb'] / 1000:.1f} GB of memory",
         f"{chapter['download_mb']} MB of models, fetched once" if chapter["download_mb"] else "no models to fetch",
     ]
