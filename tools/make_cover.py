@@ -5,7 +5,7 @@
 
 The text is Article 1 of the Universal Declaration of Human Rights (data/corpora/udhr.json), the tokenizer is
 the real one of GPT-2 (data/tokenizers/gpt2). A full tile is a token that holds whole characters; a hollow
-tile is a token that cuts a character and holds only some of its bytes.
+tile cuts through a character: it holds only some of its bytes.
 """
 
 import json
@@ -44,7 +44,7 @@ def is_whole(piece: bytes) -> bool:
 
 
 def rows() -> list[dict]:
-    """Name and tokens (True: whole characters, False: a piece of one) for each language, shortest first."""
+    """Name and tokens (True: whole characters, False: one is cut) for each language, shortest first."""
     folder = ROOT / "data" / "tokenizers" / "gpt2"
     tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
     corpus = json.loads((ROOT / "data" / "corpora" / "udhr.json").read_text(encoding="utf-8"))["languages"]

@@ -66,7 +66,7 @@ def page() -> str:
         year = f" ({fields['year']})" if "year" in fields else ""
         title = fields["title"].rstrip(".")
         title += "" if title.endswith("?") else "."
-        tail = " ".join(f"{piece}." for piece in (where(fields), link(fields)) if piece)
+        tail = " ".join(f"{piece}." for piece in (where(fields), fields.get("note"), link(fields)) if piece)
         parts.append(f"## {key}\n\n{people(entry)}{year}. *{title}* {tail}\n")
     return "\n".join(parts).replace("et al.. ", "et al. ")
 

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from sphinx import addnodes
 
 COLUMNS = [
     ("seconds", "Run time", lambda v: f"{v:.0f} s"),
     ("peak_mb", "Peak memory", lambda v: f"{v / 1000:.2f} GB" if v >= 1000 else f"{v:.0f} MB"),
     ("download_mb", "Download", lambda v: "nothing" if not v else f"{v:.0f} MB"),
-    ("cells", "Code cells", lambda v: f"{v}"),
+    ("cells", "Cells", lambda v: f"{v}"),
 ]
 
 
@@ -25,6 +26,23 @@ def read_status(path: Path) -> dict:
 def cell(text: str | nodes.Node) -> nodes.entry:
     paragraph = nodes.paragraph("", "", text) if isinstance(text, nodes.Node) else nodes.paragraph(text=text)
     return nodes.entry("", paragraph)
+
+
+def chapter(root: Path, name: str) -> nodes.Node:
+    """``02_tokenization`` as "2. Tokenization", the notebook's own title, leading to the chapter."""
+    number, _, rest = name.partition("_")
+    try:
+        cells = json.loads((root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        lines = "".join("".join(c["source"]) for c in cells[:1]).splitlines()
+    except (OSError, ValueError, KeyError):
+        return nodes.Text(name)
+    heading = next((line[2:].strip() for line in lines if line.startswith("# ")), rest.replace("_", " "))
+    title = f"{int(number)}. {heading}" if number.isdigit() else heading
+    link = addnodes.pending_xref(
+        "", refdomain="std", reftype="doc", reftarget=f"/notebooks/{name}", refexplicit=True, refwarn=True
+    )
+    link += nodes.inline("", title, classes=["xref", "std", "std-doc"])
+    return link
 
 
 class StatusTable(Directive):
@@ -45,7 +63,7 @@ class StatusTable(Directive):
         group += nodes.thead("", head)
         body = nodes.tbody()
         for name, figures in sorted(chapters.items()):
-            row = nodes.row("", cell(name.replace("_", " ").capitalize()))
+            row = nodes.row("", cell(chapter(Path(env.srcdir), name)))
             for key, _, form in COLUMNS:
                 value = figures.get(key)
                 row += cell("not measured" if value is None else form(value))

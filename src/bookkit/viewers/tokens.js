@@ -295,7 +295,7 @@ function mount(root, data, host) {
   const out = el("div", "bkt-out");
   const still0 = host.querySelector(".bkt-pieces");
   if (still0) out.append(still0.cloneNode(true));
-  const hint = el("p", "bkt-sr", "Arrow keys go from piece to piece; Enter goes to the merges of its word.", {id: "hint"});
+  const hint = el("p", "bkt-hint", "Arrow keys move, Enter opens the merges.", {id: "hint"});
   const detail = el("p", "bkt-detail");
   const live = el("p", "bkt-sr", null, {"aria-live": "polite"});
 
@@ -313,7 +313,11 @@ function mount(root, data, host) {
   const head = el("div", "bkt-head");
   head.append(title, controls);
   panel.append(head, stage, caption, wall);
-  box.append(top, el("slot", null, null, {name: "text"}), sum, bar, hint, out, detail, panel, live);
+  // The last rows fade as long as more of them follow below.
+  const fade = () => wall.classList.toggle("bkt-more", wall.scrollTop + wall.clientHeight < wall.scrollHeight - 6);
+  wall.addEventListener("scroll", fade, {passive: true});
+  new ResizeObserver(fade).observe(wall);
+  box.append(top, el("slot", null, null, {name: "text"}), sum, bar, out, hint, detail, panel, live);
   root.append(box);
   panel.hidden = true;
 
@@ -383,6 +387,7 @@ function mount(root, data, host) {
     const line = wall.children[state];
     if (line && (line.offsetTop < wall.scrollTop || line.offsetTop + line.offsetHeight > wall.scrollTop + wall.clientHeight))
       wall.scrollTop = line.offsetTop - wall.clientHeight / 2;
+    fade();
     tell();
   }
 
@@ -445,13 +450,14 @@ function mount(root, data, host) {
     wall.replaceChildren(...states.map((now, i) => {
       const line = el("li", "bkt-line"), row = el("span", "bkt-row", null, {"aria-hidden": "true"});
       bricks(row, now);
-      let note = "start", heard = `The word begins as ${now.pieces.length} bytes`;
+      const note = el("span", "bkt-note", i ? null : "start", {"aria-hidden": "true"});
+      let heard = `The word begins as ${now.pieces.length} bytes`;
       if (i) {
         const rank = states[i - 1].pairs[now.made];
-        note = `rank ${rank}`;
+        note.append(el("span", "bkt-word", "rank "), rank);
         heard = `Merge ${i}: rank ${rank} makes ${spoken(bpe.bytesOf(256 + rank))}`;
       }
-      line.append(row, el("span", "bkt-note", note, {"aria-hidden": "true"}), el("span", "bkt-sr", heard));
+      line.append(row, note, el("span", "bkt-sr", heard));
       return line;
     }));
     show(0, false);
@@ -571,6 +577,7 @@ function mount(root, data, host) {
   }
 
   function draw() {
+    hint.hidden = view !== "pieces" || !pieces.length;
     if (view === "pieces") drawPieces(); else if (view === "ids") drawIds(); else drawTable();
     choose(chosen, false);
   }
