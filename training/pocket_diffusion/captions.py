@@ -14,7 +14,7 @@ STYLE_PHRASES = {
     "twemoji": ("twemoji style", "twemoji look", "twemoji"),
 }
 
-# Named colours, sRGB. Far apart: the nearest two (orange and yellow) differ by more than 40 in CIELAB.
+# Named colours, sRGB. Any two are more than 36 apart in CIELAB (Euclidean).
 BACKGROUNDS = {
     "white": (255, 255, 255),
     "black": (16, 16, 16),
@@ -24,10 +24,10 @@ BACKGROUNDS = {
     "yellow": (253, 220, 60),
     "green": (56, 142, 60),
     "teal": (0, 170, 175),
-    "blue": (40, 85, 215),
-    "purple": (115, 40, 165),
+    "blue": (30, 90, 225),
+    "purple": (130, 40, 150),
     "pink": (250, 160, 195),
-    "brown": (105, 65, 35),
+    "brown": (120, 75, 35),
 }
 
 # size: (share of the frame that the longer side of the drawing takes, how often, words for it)

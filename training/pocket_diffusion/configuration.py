@@ -119,3 +119,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def from_arguments(args: argparse.Namespace) -> Config:
     """The configuration that a command line names."""
     return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work)
+
+
+def command(main) -> None:
+    """Run a step's main function; a foreseeable failure ends in one sentence and exit code 1."""
+    try:
+        main()
+    except BookError as error:
+        raise SystemExit(f"pocket-diffusion: {error}") from None

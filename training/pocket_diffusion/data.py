@@ -29,7 +29,7 @@ from PIL import Image, ImageDraw
 from bookkit.errors import BookError
 from training.pocket_diffusion import sources
 from training.pocket_diffusion.captions import BACKGROUNDS, PLACES, SIZES, Picture, plain, varied
-from training.pocket_diffusion.configuration import add_arguments, from_arguments
+from training.pocket_diffusion.configuration import add_arguments, command, from_arguments
 
 STYLES = tuple(sources.STYLES)
 TRIPLES_HELD_OUT = 0.08
@@ -214,7 +214,9 @@ def synthetic_pack(target: Path, size: int, subjects: int = 12) -> Path:
     chosen, drawn = [], {}
     for number, (sides, turn) in enumerate(shapes):
         name = f"{'tilted ' if turn else ''}shape with {sides} corners"
-        chosen.append({"code": f"{number:04x}", "name": name, "tags": ["shape"], "group": 3 + number % 2, "subgroup": 0})
+        chosen.append(
+            {"code": f"{number:04x}", "name": name, "tags": ["shape"], "group": 3 + number % 2, "subgroup": 0}
+        )
         for style in STYLES:
             picture = Image.new("RGBA", (4 * size, 4 * size))
             draw = ImageDraw.Draw(picture)
@@ -285,4 +287,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

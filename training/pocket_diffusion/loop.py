@@ -20,7 +20,6 @@ from bookkit.errors import BookError
 from training.pocket_diffusion.configuration import Config, Training
 
 
-
 class Average:
     """Exponential moving average of a module's parameters, in float32.
 
@@ -150,8 +149,10 @@ def train(
         if progress.step % training.save_every == 0 or progress.step == last or late:
             save(accelerator, folder)
             if accelerator.is_main_process:
-                shadow = average.shadow if training.ema else [p.detach() for p in bare.parameters()]
-                tensors = {key: value.float().contiguous().cpu() for key, value in zip(average.names, shadow, strict=True)}
+                tensors = {key: value.detach().cpu().contiguous() for key, value in bare.state_dict().items()}
+                tensors |= {
+                    key: value.cpu().contiguous() for key, value in zip(average.names, average.shadow, strict=True)
+                }
                 part = config.work / f"{name}.safetensors.part"
                 save_file(tensors, part, {"step": str(progress.step)})
                 part.replace(config.work / f"{name}.safetensors")
@@ -218,7 +219,8 @@ def load_weights(module: torch.nn.Module, path: Path, step: str) -> torch.nn.Mod
         raise BookError(f"{path} is missing: run the step `{step}` first.") from None
     except Exception as error:
         raise BookError(f"{path} is truncated or damaged: delete it and run the step `{step}` again.") from error
-    problem = module.load_state_dict(weights, strict=False)
-    if problem.unexpected_keys or set(problem.missing_keys) & {name for name, _ in module.named_parameters()}:
-        raise BookError(f"{path} belongs to another configuration: use another work folder, or delete it.")
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BookError(f"{path} belongs to another configuration: use another work folder, or delete it.") from error
     return module

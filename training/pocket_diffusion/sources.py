@@ -1,8 +1,8 @@
 """The pictures: four free emoji sets from the npm registry, rasterized and packed into one archive.
 
 A *sprite* is one emoji in one style: an RGBA picture on a transparent background, cut to the drawing's
-bounding box and scaled so that its longer side fills the sprite. A *pack* is a zip archive of sprites
-(lossless WebP below ``sprites/STYLE/CODE.webp``) with an ``index.json`` of names, tags and origins.
+bounding box and scaled so that its longer side fills the sprite. A *pack* is a zip archive of sprites (WebP
+below ``sprites/STYLE/CODE.webp``, lossless where the source is) with an ``index.json`` of names, tags and origins.
 """
 
 import hashlib
@@ -70,6 +70,7 @@ STYLES = {
         "https://github.com/jdecked/twemoji",
     ),
 }  # fmt: skip
+LOSSY = ("3d",)  # comes as lossy WebP; kept lossless it would be half of the pack
 WITHOUT_GROUPS = (None, 2, 9)  # regional letters, skin tones and hair, flags
 
 
@@ -230,6 +231,9 @@ def write_pack(target: Path, chosen: list[dict], sprites: dict[tuple[str, str], 
         archive.writestr(zipfile.ZipInfo("index.json"), json.dumps(index, ensure_ascii=False))
         for (style, point), picture in sprites.items():
             file = io.BytesIO()
-            picture.save(file, "WEBP", lossless=True, quality=80, method=4)
+            if style in LOSSY:
+                picture.save(file, "WEBP", quality=95, alpha_quality=100, method=6)
+            else:
+                picture.save(file, "WEBP", lossless=True, quality=80, method=4)
             archive.writestr(zipfile.ZipInfo(f"sprites/{style}/{point}.webp"), file.getvalue())
     part.replace(target)

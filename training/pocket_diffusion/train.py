@@ -29,7 +29,7 @@ from safetensors.torch import load_file, save_file
 
 from bookkit.errors import BookError
 from training.pocket_diffusion import data, loop, vae, words
-from training.pocket_diffusion.configuration import Config, add_arguments, from_arguments
+from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
 
 
 def build_text_encoder(config: Config, tokenizer):
@@ -100,7 +100,7 @@ def bank(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
         "latents": float16 (n, 4, r, r); "tokens": int16 (n, captions, length); on the sprites' device.
     """
     options = config.training["unet"].options
-    weights = (config.work / "vae.safetensors")
+    weights = config.work / "vae.safetensors"
     if not weights.exists():
         raise BookError(f"{weights} is missing: run the step `vae` first.")
     key = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
@@ -181,4 +181,4 @@ def main(argv=None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from training.pocket_diffusion import data, loop
-from training.pocket_diffusion.configuration import Config, add_arguments, from_arguments
+from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
 
 
 def build(config: Config):
@@ -140,4 +140,4 @@ def show(config: Config, sprites: data.Sprites) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

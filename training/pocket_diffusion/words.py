@@ -21,8 +21,7 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
         vocabulary: the number of tokens, the 512 byte tokens and the two special ones included.
         length: the number of tokens that captions are padded or cut to.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-    from tokenizers import Regex
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
     from transformers import CLIPTokenizer
 
     rng = random.Random(seed)

@@ -1,0 +1,322 @@
+"""The recipe of pocket-diffusion, at toy size and without network."""
+
+import json
+import random
+import zipfile
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from bookkit.errors import BookError
+from training.pocket_diffusion import __main__ as chain
+from training.pocket_diffusion import captions, configuration, data, evaluate, export, judges, sources, train, vae
+from training.pocket_diffusion.captions import BACKGROUNDS, Picture
+
+CONFIGS = configuration.HERE / "configs"
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory):
+    """The configuration of a finished smoke run."""
+    work = tmp_path_factory.mktemp("smoke")
+    chain.main(["--smoke", "--work", str(work)])
+    return configuration.read(CONFIGS / "smoke.json", work)
+
+
+def toy(work, smoke=None):
+    """A configuration in a fresh folder, with the pack, tokenizer and VAE of a finished run if there is one."""
+    config = configuration.read(CONFIGS / "smoke.json", work)
+    work.mkdir(parents=True, exist_ok=True)
+    if smoke is None:
+        data.synthetic_pack(config.pack, config.sprite_size)
+    else:
+        for name in (config.pack.name, "tokenizer", "vae.safetensors"):
+            (work / name).symlink_to(smoke.work / name)
+    return config
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "phrase"),
+    [
+        ("red apple", "a red apple"), ("octopus", "an octopus"), ("grapes", "grapes"), ("cherries", "cherries"),
+        ("glass of milk", "a glass of milk"), ("cooked rice", "cooked rice"), ("cactus", "a cactus"),
+        ("unicorn", "a unicorn"), ("umbrella", "an umbrella"), ("eyes", "eyes"), ("one o'clock", "a one o'clock"),
+        ("face with tears of joy", "a face with tears of joy"), ("ewe", "an ewe"),
+    ],
+)  # fmt: skip
+def test_noun_phrases(name, phrase):
+    assert captions.noun_phrase(name) == phrase.replace("an ewe", "a ewe")
+
+
+def test_captions_say_what_the_picture_shows():
+    picture = Picture("red apple", "3d", "orange", "small", "left")
+    assert captions.canonical(picture) == "a small red apple on the left, 3d style, on an orange background"
+    rng = random.Random(0)
+    texts = [captions.varied(picture, ["fruit"], rng) for _ in range(300)]
+    assert len(set(texts)) > 60
+    assert all("apple" in text and "on the left" in text for text in texts)
+    assert 0.9 < sum("orange" in text for text in texts) / 300 < 1
+    assert 0.9 < sum("3d" in text for text in texts) / 300 < 1
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+
+def test_an_archive_with_a_wrong_hash_is_refused(tmp_path):
+    source = sources.STYLES["flat"]
+    (tmp_path / source.archive).write_bytes(b"not the package")
+    with pytest.raises(BookError, match="sha256 .* delete it and fetch it again"):
+        sources.fetch(source, tmp_path)
+
+
+def test_a_truncated_archive_is_refused(tmp_path):
+    path = tmp_path / "cut.tgz"
+    path.write_bytes(bytes.fromhex("1f8b0800000000000003") + b"\x00" * 40)
+    with pytest.raises(BookError, match="truncated or damaged"):
+        sources.Archive(path).json("icons.json")
+
+
+def test_a_truncated_pack_is_refused(tmp_path):
+    config = toy(tmp_path)
+    config.pack.write_bytes(config.pack.read_bytes()[:-200])
+    with pytest.raises(BookError, match="truncated or damaged: delete it"):
+        data.load(config)
+    config.pack.unlink()
+    with pytest.raises(BookError, match="run the step `data`"):
+        data.load(config)
+
+
+def test_a_sprite_fills_its_square_and_keeps_its_colours():
+    picture = Image.new("RGBA", (100, 100))
+    picture.paste((200, 10, 10, 255), (30, 40, 70, 60))
+    small = sources.sprite(picture, 24)
+    assert small.getchannel("A").getbbox() == (0, 6, 24, 18)
+    assert small.getpixel((12, 12)) == (200, 10, 10, 255)
+    with pytest.raises(BookError, match="empty"):
+        sources.sprite(Image.new("RGBA", (8, 8)), 24)
+
+
+def test_packs_are_reproducible(tmp_path):
+    one, two = (data.synthetic_pack(tmp_path / name, 30).read_bytes() for name in ("a.zip", "b.zip"))
+    assert one == two
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert json.loads(archive.read("index.json"))["styles"]["twemoji"]["licence"] == "CC-BY-4.0"
+
+
+def test_backgrounds_sizes_and_places(tmp_path):
+    sprites = data.load(toy(tmp_path))
+    subject = sprites.subjects[3]
+    shown = [Picture(subject, "flat", name) for name in BACKGROUNDS]
+    pictures = sprites.composite(shown, random.Random(0))
+    assert pictures.shape == (12, 3, 32, 32) and pictures.abs().max() <= 1
+    assert judges.nearest_background(judges.border(pictures)).tolist() == list(range(12))
+
+    def drawn(size, place="centre"):
+        difference = sprites.composite([Picture(subject, "flat", "white", size, place)])[0].amin(0) < 0.95
+        rows, columns = difference.nonzero(as_tuple=True)
+        return len(rows), columns.float().mean().item(), rows.float().mean().item()
+
+    assert drawn("large")[0] > drawn("normal")[0] > drawn("small")[0] > 20
+    assert drawn("small", "left")[1] < drawn("small")[1] - 4 < drawn("small", "right")[1] - 8
+    assert drawn("small", "top")[2] < drawn("small")[2] - 4 < drawn("small", "bottom")[2] - 8
+
+
+def test_backgrounds_are_far_apart():
+    colours = judges.lab(torch.tensor(list(BACKGROUNDS.values())) / 255)
+    distances = torch.cdist(colours, colours) + 1e3 * torch.eye(len(colours))
+    assert distances.min() > 30
+
+
+def test_held_out_combinations_are_never_drawn(tmp_path):
+    sprites = data.load(toy(tmp_path))
+    drawn = sprites.draw(600, random.Random(1))
+    assert {data.part(picture) for picture in drawn} == {"train"}
+    every = [p for name in ("train", "triple", "pair") for p in sprites.everything(name)]
+    assert len(every) == len(set(every)) == 12 * 4 * 12
+    names = [f"subject {number}" for number in range(2000)]
+    assert 0.17 < sum(data.held_out_style(name) is not None for name in names) / 2000 < 0.23
+
+
+# --- the chain --------------------------------------------------------------------------------------------
+
+
+def test_the_smoke_run_writes_everything(smoke):
+    results = json.loads((smoke.work / "evaluation/results.json").read_text())
+    assert set(results["groups"]) == {"train", "triple", "pair"}
+    assert results["judges"]["train"]["background"] == 1
+    assert (smoke.work / "evaluation/samples-pair.png").exists()
+    assert "| held-out style | nearest caption |" in (smoke.work / "evaluation/results.md").read_text()
+    steps = [json.loads(line)["step"] for line in (smoke.work / "unet.jsonl").read_text().splitlines()]
+    assert steps == [10, 20, 30]
+
+
+def test_the_pipeline_loads_without_custom_code(smoke):
+    from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline
+    from transformers import AutoTokenizer, CLIPTextModel, CLIPTokenizer
+
+    folder = smoke.work / "export/pipeline"
+    pipe = StableDiffusionPipeline.from_pretrained(folder)
+    assert pipe.safety_checker is None and isinstance(pipe.text_encoder, CLIPTextModel)
+    for model in (pipe.unet, pipe.vae, pipe.text_encoder):
+        assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    stored = load_file(folder / "unet/diffusion_pytorch_model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    pipe.set_progress_bar_config(disable=True)
+    text = "a shape with 3 corners, 3d style, on a teal background"
+    for loader in (AutoTokenizer, CLIPTokenizer):
+        tokenizer = loader.from_pretrained(folder / "tokenizer")
+        assert tokenizer.decode(tokenizer(text.upper()).input_ids, skip_special_tokens=True).strip() == text
+    pictures = []
+    for _ in range(2):
+        generator = torch.Generator().manual_seed(0)
+        pictures.append(pipe(text, num_inference_steps=3, generator=generator, output_type="pt").images)
+    assert pictures[0].shape == (1, 3, 32, 32) and torch.equal(*pictures)
+    pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
+    assert torch.isfinite(pipe(text, num_inference_steps=3, output_type="pt").images).all()
+
+
+def test_the_judges_load_without_custom_code(smoke):
+    from transformers import AutoModelForImageClassification, AutoProcessor, CLIPModel
+
+    clip = CLIPModel.from_pretrained(smoke.work / "export/judge")
+    processor = AutoProcessor.from_pretrained(smoke.work / "export/judge")
+    sprites = data.load(smoke)
+    picture = sprites.composite([Picture(sprites.subjects[0], "flat", "red")])
+    inputs = processor(text=["a shape"], images=data.to_pil(picture), return_tensors="pt", padding="max_length")
+    assert (inputs["pixel_values"] - picture).abs().max() < 0.01
+    assert clip(**inputs).logits_per_image.shape == (1, 1)
+    style = AutoModelForImageClassification.from_pretrained(smoke.work / "export/style-judge")
+    assert list(style.config.id2label.values()) == list(data.STYLES)
+
+
+def test_standardising_changes_no_picture(smoke):
+    sprites = data.load(smoke)
+    torch.manual_seed(0)
+    model = vae.build(smoke).eval().requires_grad_(False)
+    pictures = sprites.composite(sprites.draw(48, random.Random(0)))
+    before = model.decode(model.encode(pictures).latent_dist.mode()).sample
+    variance = model.encode(pictures).latent_dist.var / model.encode(pictures).latent_dist.mean.var(
+        (0, 2, 3), keepdim=True
+    )
+    vae.standardise(model, pictures)
+    posterior = model.encode(pictures).latent_dist
+    assert torch.allclose(model.decode(posterior.mode()).sample, before, atol=1e-4)
+    assert torch.allclose(posterior.mean.mean((0, 2, 3)), torch.zeros(4), atol=1e-4)
+    assert torch.allclose(posterior.mean.std((0, 2, 3)), torch.ones(4), atol=1e-3)
+    assert torch.allclose(posterior.var, variance, rtol=1e-2)
+
+
+def test_the_last_step_is_pure_noise(smoke):
+    scheduler = train.build_scheduler(smoke)
+    assert scheduler.alphas_cumprod[-1] == 0
+    scheduler.set_timesteps(40)
+    assert scheduler.timesteps[0] == 999
+    times = train.spread_times(50, 1000, "cpu")
+    assert (times // 20).tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("name", ["vae", "unet"])
+def test_an_interrupted_run_ends_in_the_same_weights(tmp_path, smoke, name):
+    run = vae.run if name == "vae" else train.run
+    weights, logs = [], []
+    for stops in ([None], [7, 18, None]):
+        config = toy(tmp_path / str(len(stops)), smoke)
+        if name == "vae":
+            (config.work / "vae.safetensors").unlink()
+        config.training[name].steps = 22
+        for stop in stops:
+            done = run(config, stop_at=stop)
+        assert done
+        weights.append(load_file(config.work / f"{name}.safetensors"))
+        logs.append((config.work / f"{name}.jsonl").read_text().splitlines()[-1])
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert [json.loads(log)["step"] for log in logs] == [22, 22]
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    config = toy(tmp_path)
+    config.training["vae"].steps = 2
+    vae.run(config, stop_at=1)
+    path = tmp_path / "vae-checkpoint/model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BookError, match="cannot be read .* delete it to begin again"):
+        vae.run(config)
+
+
+def test_steps_say_what_has_to_run_before_them(tmp_path):
+    config = toy(tmp_path)
+    with pytest.raises(BookError, match="run the step `vae` first"):
+        train.run(config)
+    with pytest.raises(BookError, match="run the step `judges` first"):
+        judges.trained(config, data.load(config))
+
+
+def test_parts_are_joined_and_checked(tmp_path, smoke):
+    folder = smoke.work / "export"
+    parts = export.split(folder, tmp_path / "parts", size=200_000)
+    assert len(parts) > 3 and max(part.stat().st_size for part in parts) <= 200_000
+    export.join(tmp_path / "parts", tmp_path / "back")
+    name = "pipeline/unet/diffusion_pytorch_model.safetensors"
+    assert (tmp_path / "back" / name).read_bytes() == (folder / name).read_bytes()
+    parts[1].write_bytes(b"")
+    with pytest.raises(BookError, match="missing or damaged: copy it again"):
+        export.join(tmp_path / "parts", tmp_path / "again")
+
+
+# --- scores -----------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_intervals():
+    mean, low, high = evaluate.bootstrap([1, 0] * 50)
+    assert mean == 0.5 and 0.38 < low < 0.45 and 0.55 < high < 0.62
+
+
+def test_colours_are_measured_as_the_standard_says():
+    values = judges.lab(torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    expected = torch.tensor([[100.0, 0, 0], [53.24, 80.09, 67.20], [0, 0, 0]])  # published values under D65
+    assert torch.allclose(values, expected, atol=0.1)
+
+
+def test_the_nearest_caption_never_has_all_three(tmp_path):
+    sprites = data.load(toy(tmp_path))
+    training = sprites.everything("train")
+    for asked in sprites.everything("triple")[:5] + sprites.everything("pair")[:5]:
+        near = evaluate.nearest_caption(asked, training)
+        agree = [getattr(near, key) == getattr(asked, key) for key in ("subject", "style", "background")]
+        assert sum(agree) == 2 and data.part(near) == "train"
+
+
+# --- configurations ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_the_shipped_configurations_fit_the_book(name):
+    config = configuration.read(CONFIGS / f"{name}.json")
+
+    class Words:
+        model_max_length = config.tokenizer["length"]
+        bos_token_id, eos_token_id, pad_token_id = 2998, 2999, 2999
+
+        def __len__(self):
+            return config.tokenizer["vocabulary"]
+
+    with torch.device("meta"):
+        modules = [
+            vae.build(config), train.build_text_encoder(config, Words()), train.build_unet(config),
+            judges.build_judge(config, Words()), judges.build_style_judge(config),
+        ]  # fmt: skip
+    parameters = [sum(p.numel() for p in module.parameters()) for module in modules]
+    assert 2 * sum(parameters) < export.TOTAL_LIMIT - 600_000 and 2 * max(parameters) < export.FILE_LIMIT
+
+
+def test_a_wrong_configuration_is_refused(tmp_path):
+    with pytest.raises(BookError, match="is missing"):
+        configuration.read(tmp_path / "no.json")
+    (tmp_path / "odd.json").write_text('{"name": "odd"}')
+    with pytest.raises(BookError, match="is not a configuration"):
+        configuration.read(tmp_path / "odd.json")

@@ -1,0 +1,262 @@
+"""Score pocket-diffusion, and write the figures of its passport.
+
+    python -m training.pocket_diffusion.evaluate --config training/pocket_diffusion/configs/cpu.json [--quick]
+
+What is measured, always with the judges of :mod:`judges` and beside the scores that *real* pictures of the same
+prompts get (the ceiling) and that the nearest training caption's picture gets (the baseline):
+
+- prompts of seen combinations and of held-out ones (*triples*: a known sprite on a new background; *pairs*: a
+  subject never shown in this style), at the guidance and number of steps of the configuration, over its seeds;
+- sweeps of guidance and of the number of steps;
+- the reconstruction error of the AutoencoderKL, on seen and on held-out sprites;
+- how near generated pictures come to training pictures, against how near held-out real pictures come.
+
+Intervals are 95 % bootstrap intervals over prompts (Efron and Tibshirani, 1993, chapter 13), seeds averaged
+first: pictures of one prompt are not independent.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from training.pocket_diffusion import data, export, judges, loop
+from training.pocket_diffusion.captions import canonical
+from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+
+MEASURES = ("subject_top1", "subject_top5", "style", "background", "all", "all_strict", "clip")
+
+
+# --- sampling ---------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def sample(pipe, asked: list[tuple[data.Picture, int]], guidance: float, steps: int, batch: int) -> torch.Tensor:
+    """Generated pictures, float32 (n, 3, R, R) in [-1, 1], on the CPU.
+
+    Every picture has its own seeded generator, so that the batch's size changes nothing but rounding.
+
+    Args:
+        pipe: a StableDiffusionPipeline.
+        asked: (what to show, seed) for each picture.
+    """
+    pictures = []
+    for start in range(0, len(asked), batch):
+        chunk = asked[start : start + batch]
+        generators = [torch.Generator("cpu").manual_seed(seed) for _, seed in chunk]
+        output = pipe([canonical(picture) for picture, _ in chunk], guidance_scale=guidance,
+                      num_inference_steps=steps, generator=generators, output_type="pt")  # fmt: skip
+        pictures.append(output.images.float().cpu() * 2 - 1)
+    return torch.cat(pictures)
+
+
+# --- scores -----------------------------------------------------------------------------------------------
+
+
+def bootstrap(values: list[float], resamples: int = 2000, seed: int = 0) -> list[float]:
+    """[mean, lower, upper] with a 95 % percentile interval; `values` are independent (one a prompt)."""
+    values = np.asarray(values, dtype=float)
+    picks = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return [round(float(number), 4) for number in (values.mean(), low, high)]
+
+
+def summary(scores: list[dict], prompts: int) -> dict:
+    """{measure: [mean, lower, upper]} of scores that hold `prompts` prompts for each seed in turn."""
+    return {
+        key: bootstrap(np.reshape([score[key] for score in scores], (-1, prompts)).mean(axis=0)) for key in MEASURES
+    }
+
+
+def generated(pipe, judge, pictures, seeds, guidance, steps, batch) -> tuple[dict, torch.Tensor]:
+    """Scores and pictures for every prompt and seed."""
+    asked = [(picture, seed) for seed in seeds for picture in pictures]
+    images = sample(pipe, asked, guidance, steps, batch)
+    return summary(judge(images, [picture for picture, _ in asked]), len(pictures)), images
+
+
+def nearest_caption(asked: data.Picture, training: list[data.Picture]) -> data.Picture:
+    """The training picture whose canonical caption shares the largest part of its words (Jaccard index) with it."""
+    words = set(canonical(asked).replace(",", "").split())
+
+    def likeness(picture: data.Picture) -> float:
+        other = set(canonical(picture).replace(",", "").split())
+        return len(words & other) / len(words | other)
+
+    # Two of the three choices agree in any nearest caption: all others need not be compared.
+    near = [p for p in training if (p.subject == asked.subject) + (p.style == asked.style)
+            + (p.background == asked.background) >= 2]  # fmt: skip
+    return max(near, key=likeness)
+
+
+@torch.no_grad()
+def reconstruction(vae, sprites: data.Sprites, pictures: list[data.Picture]) -> dict:
+    """Mean error of decoding what was encoded: "l1" and "mse" on [-1, 1], "psnr" in dB of the mean error."""
+    l1, mse = [], []
+    for start in range(0, len(pictures), 32):
+        real = sprites.composite(pictures[start : start + 32])
+        error = vae.decode(vae.encode(real).latent_dist.mode()).sample.clamp(-1, 1) - real
+        l1 += error.abs().mean((1, 2, 3)).tolist()
+        mse += (error**2).mean((1, 2, 3)).tolist()
+    error = float(np.mean(mse))
+    return {"pictures": len(pictures), "l1": round(float(np.mean(l1)), 4), "mse": round(error, 5),
+            "psnr": round(10 * np.log10(4 / error), 2)}  # fmt: skip
+
+
+def thumbnails(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures at 32 × 32 as vectors (n, 3072)."""
+    return F.interpolate(pictures.float(), (32, 32), mode="bilinear", antialias=True).flatten(1)
+
+
+def nearest_distances(images: torch.Tensor, sprites: data.Sprites, training: list[data.Picture]) -> torch.Tensor:
+    """Root mean square difference, at 32 × 32 and on [-1, 1], to the nearest training picture, (n,).
+
+    Training pictures stand in their usual size and place, where the canonical caption puts them.
+    """
+    wanted = thumbnails(images)
+    best = torch.full((len(wanted),), float("inf"))
+    for start in range(0, len(training), 512):
+        near = thumbnails(sprites.composite(training[start : start + 512])).to(wanted)
+        best = torch.minimum(best, torch.cdist(wanted, near).min(dim=1).values)
+    return best / wanted.shape[1] ** 0.5
+
+
+def quartiles(values: torch.Tensor) -> list[float]:
+    return [round(float(value), 4) for value in torch.quantile(values, torch.tensor([0.25, 0.5, 0.75]))]
+
+
+# --- the evaluation ---------------------------------------------------------------------------------------
+
+
+def evaluate(config: Config, quick: bool = False, say=print) -> dict:
+    """All figures of the passport; with `quick`, over few prompts and one seed."""
+    options = config.evaluation | (config.evaluation["quick"] if quick else {})
+    seeds, guidance, steps, batch = (options[key] for key in ("seeds", "guidance", "steps", "batch"))
+    started = time.monotonic()
+    sprites = data.load(config, loop.device())
+    judge = judges.trained(config, sprites)
+    pipe = export.pipeline(config, sprites)
+    pipe.set_progress_bar_config(disable=True)
+    training = sprites.everything("train")
+    rng = random.Random("evaluation")
+    chosen = {name: sprites.everything(name) for name in ("train", "triple", "pair")}
+    chosen = {name: rng.sample(pictures, min(options["prompts"], len(pictures))) for name, pictures in chosen.items()}
+    result = {"config": config.name, "quick": quick, "guidance": guidance, "steps": steps, "seeds": seeds}
+    result["judges"] = judges.accuracy(judge, sprites, 200 if quick else 1500)
+
+    result["groups"], images = {}, {}
+    for name, pictures in chosen.items():
+        clock = time.monotonic()
+        scores, images[name] = generated(pipe, judge, pictures, seeds, guidance, steps, batch)
+        seconds = (time.monotonic() - clock) / len(images[name])
+        real = judge(sprites.composite(pictures), pictures)
+        result["groups"][name] = {"prompts": len(pictures), "generated": scores, "real": summary(real, len(pictures)),
+                                  "seconds_per_picture": round(seconds, 3)}  # fmt: skip
+        if name != "train":
+            near = [nearest_caption(picture, training) for picture in pictures]
+            baseline = judge(sprites.composite(near), pictures)
+            result["groups"][name]["nearest_caption"] = summary(baseline, len(pictures))
+        say(f"{name}: {time.monotonic() - started:.0f} s")
+
+    few = chosen["train"][: options["sweep_prompts"]]
+    result["guidance_sweep"] = {
+        str(value): generated(pipe, judge, few, seeds, value, steps, batch)[0] for value in options["guidances"]
+    }
+    result["steps_sweep"] = {
+        str(value): generated(pipe, judge, few, seeds, guidance, value, batch)[0] for value in options["steps_sweep"]
+    }
+    result["vae"] = {name: reconstruction(pipe.vae, sprites, pictures) for name, pictures in chosen.items()}
+    result["nearest_training_picture"] = {"measure": "quartiles of the RMS difference at 32 px on [-1, 1]"}
+    for name in ("triple", "pair"):
+        shown = images[name][: len(chosen[name])]
+        result["nearest_training_picture"][name] = {
+            "generated": quartiles(nearest_distances(shown, sprites, training)),
+            "real": quartiles(nearest_distances(sprites.composite(chosen[name]), sprites, training)),
+        }
+    result["seconds"] = round(time.monotonic() - started)
+    write(config, result, images, chosen)
+    return result
+
+
+# --- what is written --------------------------------------------------------------------------------------
+
+
+def write(config: Config, result: dict, images: dict, chosen: dict) -> None:
+    """The figures (JSON), the table (Markdown) and contact sheets of unselected samples, in ``evaluation/``."""
+    folder = config.work / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    suffix = "-quick" if result["quick"] else ""
+    (folder / f"results{suffix}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (folder / f"results{suffix}.md").write_text(table(result), encoding="utf-8")
+    for name, pictures in chosen.items():
+        count = min(48, len(pictures))
+        labels = [f"{p.subject}, {p.style}" for p in pictures[:count]]
+        sheet = data.contact_sheet(data.to_pil(images[name][:count]), 12, labels)
+        sheet.save(folder / f"samples-{name}{suffix}.png")
+    curves(config, folder)
+
+
+def table(result: dict) -> str:
+    """The scores as a Markdown table."""
+    titles = {"train": "seen combinations", "triple": "held-out background", "pair": "held-out style"}
+    rows = {"generated": "generated", "real": "real pictures", "nearest_caption": "nearest caption"}
+    lines = [f"Guidance {result['guidance']:g}, {result['steps']} DDIM steps, seeds {result['seeds']}; "
+             "95 % bootstrap intervals over prompts.", "",
+             "| prompts | pictures | " + " | ".join(key.replace("_", " ") for key in MEASURES) + " |",
+             "|---" * (len(MEASURES) + 2) + "|"]  # fmt: skip
+    for name, title in titles.items():
+        for row, what in rows.items():
+            if scores := result["groups"][name].get(row):
+                cells = [percent(scores[key]) if key != "clip" else f"{scores[key][0]:.3f}" for key in MEASURES]
+                lines.append(f"| {title} | {what} | " + " | ".join(cells) + " |")
+    for sweep, title in (("guidance_sweep", "guidance"), ("steps_sweep", "steps")):
+        lines += ["", f"| {title} | " + " | ".join(key.replace("_", " ") for key in MEASURES) + " |",
+                  "|---" * (len(MEASURES) + 1) + "|"]  # fmt: skip
+        for value, scores in result[sweep].items():
+            cells = [percent(scores[key]) if key != "clip" else f"{scores[key][0]:.3f}" for key in MEASURES]
+            lines.append(f"| {value} | " + " | ".join(cells) + " |")
+    lines += ["", "| reconstruction by the VAE | L1 | MSE | PSNR (dB) |", "|---|---|---|---|"]
+    lines += [f"| {titles[name]} | {r['l1']} | {r['mse']} | {r['psnr']} |" for name, r in result["vae"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def percent(interval: list[float]) -> str:
+    mean, low, high = (100 * number for number in interval)
+    return f"{mean:.0f} % ({low:.0f}–{high:.0f})"
+
+
+def curves(config: Config, folder: Path) -> None:
+    """The training curves of all models, ``curves.svg``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    logs = [path for name in config.training if (path := config.work / f"{name}.jsonl").exists()]
+    if not logs:
+        return
+    figure, axes = plt.subplots(1, len(logs), figsize=(3.2 * len(logs), 2.4), layout="constrained")
+    for axis, path in zip(np.atleast_1d(axes), logs, strict=True):
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        axis.plot([r["step"] for r in records], [r["loss"] for r in records], color="#0072B2")
+        axis.set(title=path.stem.replace("_", " "), xlabel="step", yscale="log")
+    figure.savefig(folder / "curves.svg")
+    plt.close(figure)
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Score the model and write its passport's figures.")
+    add_arguments(parser)
+    parser.add_argument("--quick", action="store_true", help="few prompts, one seed: under ten minutes on two cores")
+    config = from_arguments(args := parser.parse_args(argv))
+    result = evaluate(config, args.quick)
+    print(table(result))
+
+
+if __name__ == "__main__":
+    command(main)

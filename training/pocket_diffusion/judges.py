@@ -1,0 +1,287 @@
+"""The judges: a small CLIP and a style classifier, trained on real pictures only.
+
+    python -m training.pocket_diffusion.judges --config training/pocket_diffusion/configs/cpu.json
+
+They are ordinary ``CLIPModel`` and ``ResNetForImageClassification`` models. The CLIP is the book's CLIP score; it
+answers "which subject?" by retrieval among all names. The colour of the background needs no model: it is measured.
+
+No judge has seen a generated picture. What it is measured on is held out as in :mod:`data`: the CLIP on *pairs*
+(sprites that it was never shown) and on *triples*; the style classifier on every tenth subject, which is left out
+of its training altogether.
+"""
+
+import argparse
+import json
+import random
+
+import torch
+import torch.nn.functional as F
+
+from training.pocket_diffusion import data, loop, words
+from training.pocket_diffusion.captions import BACKGROUNDS, canonical, noun_phrase, plain
+from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+
+MEAN = STD = (0.5, 0.5, 0.5)  # pictures in [-1, 1]
+
+
+# --- the models -------------------------------------------------------------------------------------------
+
+
+def build_judge(config: Config, tokenizer):
+    """A new, small CLIPModel."""
+    from transformers import CLIPConfig, CLIPModel
+
+    shape = config.judge
+    return CLIPModel(CLIPConfig(
+        projection_dim=shape["projection_dim"],
+        vision_config={"image_size": shape["resolution"], "projection_dim": shape["projection_dim"], **shape["vision"]},
+        text_config={"vocab_size": len(tokenizer), "max_position_embeddings": tokenizer.model_max_length,
+                     "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+                     "pad_token_id": tokenizer.pad_token_id, "projection_dim": shape["projection_dim"],
+                     **shape["text"]},
+    ))  # fmt: skip
+
+
+def build_style_judge(config: Config):
+    """A new, small ResNet over the four styles."""
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    return ResNetForImageClassification(ResNetConfig(
+        id2label=dict(enumerate(data.STYLES)), label2id={style: i for i, style in enumerate(data.STYLES)},
+        **config.style_judge,
+    ))  # fmt: skip
+
+
+def resized(pictures: torch.Tensor, side: int) -> torch.Tensor:
+    """Pictures (n, 3, h, w) at the judges' side, averaged and not sampled."""
+    if pictures.shape[-1] == side:
+        return pictures
+    return F.interpolate(pictures, (side, side), mode="bicubic", antialias=True)
+
+
+def roughened(pictures: torch.Tensor) -> torch.Tensor:
+    """Real pictures with random noise and, half of them, blur: judges must not turn on a pixel's value.
+
+    Args:
+        pictures: (n, 3, h, w) in [-1, 1].
+    """
+    count = len(pictures)
+    soft = F.interpolate(F.avg_pool2d(pictures, 2), scale_factor=2, mode="bilinear")
+    blend = torch.rand(count, 1, 1, 1, device=pictures.device).sub(0.5).clamp(min=0) * 2
+    strength = 0.08 * torch.rand(count, 1, 1, 1, device=pictures.device)
+    return pictures.lerp(soft, blend) + strength * torch.randn_like(pictures)
+
+
+class JudgeLoss(torch.nn.Module):
+    """The contrastive loss (Radford et al., 2021, section 2.3), twice: over captions and over names.
+
+    A batch holds few subjects, each in several styles and on several backgrounds, so that the captions of one
+    subject are each other's hard negatives; the second term asks for the subject alone.
+    """
+
+    def __init__(self, clip):
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, pictures, captions, names, subject) -> dict[str, torch.Tensor]:
+        """Scalars for one batch.
+
+        Args:
+            pictures: (n, 3, r, r) in [-1, 1].
+            captions: int64 (n, length), one for each picture.
+            names: int64 (m, length), one for each subject of the batch.
+            subject: int64 (n,), which of the m a picture shows.
+        """
+        image = features(self.clip.get_image_features(pixel_values=pictures))
+        text = features(self.clip.get_text_features(input_ids=torch.cat([captions, names])))
+        scale = self.clip.logit_scale.exp().clamp(max=100)
+        by_caption, by_name = (scale * image @ text.T).split([len(captions), len(names)], dim=1)
+        target = torch.arange(len(image), device=image.device)
+        caption_loss = (F.cross_entropy(by_caption, target) + F.cross_entropy(by_caption.T, target)) / 2
+        name_loss = F.cross_entropy(by_name, subject)
+        return {"loss": caption_loss + name_loss, "captions": caption_loss, "names": name_loss,
+                "top1": (by_name.argmax(1) == subject).float().mean()}  # fmt: skip
+
+
+def features(output) -> torch.Tensor:
+    """Unit vectors from what ``get_*_features`` returns (a tensor, or since transformers 5 an output object)."""
+    tensor = output if isinstance(output, torch.Tensor) else output.pooler_output
+    return F.normalize(tensor.float(), dim=-1)
+
+
+class StyleLoss(torch.nn.Module):
+    """Cross-entropy over the styles."""
+
+    def __init__(self, classifier):
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, pictures, style) -> dict[str, torch.Tensor]:
+        """Scalars for pictures (n, 3, r, r) and styles, int64 (n,)."""
+        logits = self.classifier(pixel_values=pictures).logits.float()
+        return {"loss": F.cross_entropy(logits, style), "top1": (logits.argmax(1) == style).float().mean()}
+
+
+# --- training ---------------------------------------------------------------------------------------------
+
+
+def style_held_out(subject: str) -> bool:
+    """Whether the style classifier never sees this subject: one in ten, by hash."""
+    return data.fraction("style judge", subject) < 0.1
+
+
+def run(config: Config, which: str, minutes: float | None = None) -> bool:
+    """Train one judge ("judge" or "style_judge"), or go on training it; say whether it is done."""
+    sprites = data.load(config, loop.device())
+    tokenizer = words.load(config, sprites)
+    torch.manual_seed(config.seed)
+    side = config.judge["resolution"]
+
+    def pictures_of(shown, rng):
+        return roughened(resized(sprites.composite(shown, rng), side))
+
+    def judge_batch(count, rng):
+        each = config.training["judge"].options["pictures_per_subject"]
+        subjects = rng.sample(sprites.subjects, min(len(sprites.subjects), count // each))
+        pool = ((s, data.Picture(s, rng.choice(data.STYLES), rng.choice(list(BACKGROUNDS))))
+                for s in subjects for _ in range(each))  # fmt: skip
+        shown = [data.vary(picture, rng) for _, picture in pool]
+        shown = [picture for picture in shown if data.part(picture) == "train"]
+        captions = words.encode(tokenizer, [sprites.caption(picture, rng) for picture in shown])
+        names = words.encode(tokenizer, [noun_phrase(plain(subject)) for subject in subjects])
+        numbers = torch.tensor([subjects.index(picture.subject) for picture in shown])
+        where = sprites.device
+        return pictures_of(shown, rng), captions.to(where), names.to(where), numbers.to(where)
+
+    def style_batch(count, rng):
+        shown = [picture for picture in sprites.draw(count, rng) if not style_held_out(picture.subject)]
+        style = torch.tensor([data.STYLES.index(picture.style) for picture in shown], device=sprites.device)
+        return pictures_of(shown, rng), style
+
+    if which == "judge":
+        return loop.train(which, config, JudgeLoss(build_judge(config, tokenizer)), judge_batch, minutes)
+    return loop.train(which, config, StyleLoss(build_style_judge(config)), style_batch, minutes)
+
+
+# --- judging ----------------------------------------------------------------------------------------------
+
+
+class Judges:
+    """All judges together, over a list of subjects.
+
+    Attributes:
+        names: unit vectors of all subjects' names, (subjects, d).
+    """
+
+    def __init__(self, clip, style, tokenizer, subjects: list[str], side: int, device="cpu"):
+        self.clip, self.style = clip.eval().to(device), style.eval().to(device)
+        self.tokenizer, self.subjects, self.side, self.device = tokenizer, subjects, side, torch.device(device)
+        self.names = self.text([noun_phrase(plain(subject)) for subject in subjects])
+
+    @torch.no_grad()
+    def text(self, texts: list[str]) -> torch.Tensor:
+        """Unit vectors of texts, (n, d)."""
+        ids = words.encode(self.tokenizer, texts).to(self.device)
+        return torch.cat([features(self.clip.get_text_features(input_ids=chunk)) for chunk in ids.split(256)])
+
+    @torch.no_grad()
+    def __call__(self, pictures: torch.Tensor, asked: list[data.Picture]) -> list[dict]:
+        """Score pictures (n, 3, R, R) in [-1, 1] against what was asked for.
+
+        Returns:
+            For each picture: "subject_top1", "subject_top5", "style", "background" (1 or 0), "all" (style,
+            background and the subject among the first five), "all_strict" (subject first), and "clip", the
+            cosine between picture and canonical caption.
+        """
+        wanted = self.text([canonical(picture) for picture in asked])
+        colours = list(BACKGROUNDS)
+        scores = []
+        for start in range(0, len(asked), 128):
+            shown = pictures[start : start + 128].to(self.device)
+            small = resized(shown, self.side)
+            vectors = features(self.clip.get_image_features(pixel_values=small))
+            ranked = (vectors @ self.names.T).topk(min(5, len(self.subjects))).indices.tolist()
+            styles = self.style(pixel_values=small).logits.argmax(1).tolist()
+            grounds = nearest_background(border(shown)).tolist()
+            cosine = (vectors * wanted[start : start + 128]).sum(1).tolist()
+            for i, picture in enumerate(asked[start : start + 128]):
+                best = [self.subjects[number] for number in ranked[i]]
+                score = {
+                    "subject_top1": best[0] == picture.subject,
+                    "subject_top5": picture.subject in best,
+                    "style": data.STYLES[styles[i]] == picture.style,
+                    "background": colours[grounds[i]] == picture.background,
+                }
+                score["all"] = score["subject_top5"] and score["style"] and score["background"]
+                score["all_strict"] = score["all"] and score["subject_top1"]
+                scores.append({key: int(value) for key, value in score.items()} | {"clip": cosine[i]})
+        return scores
+
+
+def border(pictures: torch.Tensor) -> torch.Tensor:
+    """The median colour of the outermost 1/32 of each picture (at least a pixel), (n, 3) in [-1, 1]."""
+    width = max(1, pictures.shape[-1] // 32)
+    frame = torch.cat([part.flatten(2) for part in (pictures[:, :, :width], pictures[:, :, -width:],
+                                                    pictures[..., :width], pictures[..., -width:])], dim=2)  # fmt: skip
+    return frame.median(dim=2).values
+
+
+def lab(colours: torch.Tensor) -> torch.Tensor:
+    """sRGB (…, 3) in [0, 1] as CIELAB under D65 (IEC 61966-2-1; CIE 15)."""
+    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    matrix = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    white = torch.tensor([0.95047, 1.0, 1.08883])
+    xyz = linear @ matrix.T.to(colours) / white.to(colours)
+    f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-9) ** (1 / 3), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
+    x, y, z = f.unbind(-1)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
+
+
+def nearest_background(colours: torch.Tensor) -> torch.Tensor:
+    """The nearest named background in CIELAB, int64 (n,), for colours (n, 3) in [-1, 1]."""
+    named = lab(torch.tensor(list(BACKGROUNDS.values()), device=colours.device) / 255)
+    return torch.cdist(lab((colours.float().clamp(-1, 1) + 1) / 2), named).argmin(1)
+
+
+def trained(config: Config, sprites: data.Sprites) -> Judges:
+    """The judges of a work folder."""
+    tokenizer = words.load(config, sprites)
+    clip = loop.load_weights(JudgeLoss(build_judge(config, tokenizer)), config.work / "judge.safetensors", "judges")
+    style = StyleLoss(build_style_judge(config))
+    style = loop.load_weights(style, config.work / "style_judge.safetensors", "judges")
+    return Judges(clip.clip, style.classifier, tokenizer, sprites.subjects, config.judge["resolution"], sprites.device)
+
+
+def accuracy(judges: Judges, sprites: data.Sprites, limit: int = 1500) -> dict[str, dict]:
+    """The judges' scores on real pictures: seen, held-out triples, held-out pairs, and unseen subjects' styles."""
+    groups = {name: sprites.everything(name) for name in ("train", "triple", "pair")}
+    groups["unseen_style"] = [p for p in groups["train"] if style_held_out(p.subject)]
+    result = {}
+    for name, pictures in groups.items():
+        pictures = random.Random(name).sample(pictures, min(limit, len(pictures)))
+        scores = [
+            score
+            for start in range(0, len(pictures), 128)
+            for score in judges(sprites.composite(pictures[start : start + 128]), pictures[start : start + 128])
+        ]
+        result[name] = {"pictures": len(scores)} | {
+            key: round(sum(score[key] for score in scores) / len(scores), 4) for key in (scores[0] if scores else ())
+        }
+    return result
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Train the judges on real pictures.")
+    add_arguments(parser)
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    config = from_arguments(args := parser.parse_args(argv))
+    done = run(config, "style_judge", args.minutes) and run(config, "judge", args.minutes)
+    if done:
+        sprites = data.load(config, loop.device())
+        result = accuracy(trained(config, sprites), sprites)
+        (config.work / "judges.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    command(main)
