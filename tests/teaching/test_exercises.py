@@ -185,3 +185,15 @@ def test_a_wrong_solution_is_told(tmp_path):
 def test_a_check_that_checks_nothing_is_told(tmp_path):
     problems = broken(tmp_path, "chk3", "assert ", "assert True or ")
     assert any("wrong answer “halves”: it passed" in problem for problem in problems)
+
+
+def test_nbgrader_reads_the_chapter(book_chapter):
+    """nbgrader's own steps of making a release version run on the chapter, and blank every solution."""
+    preprocessors = pytest.importorskip("nbgrader.preprocessors")
+    notebook, resources = notebooks.read(book_chapter), {}
+    for step in "CheckCellMetadata LockCells ClearSolutions ClearHiddenTests ClearOutput ComputeChecksums".split():
+        notebook, resources = getattr(preprocessors, step)().preprocess(notebook, resources)
+    solutions = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("solution")]
+    assert solutions and all("# YOUR CODE HERE" in cell.source for cell in solutions)
+    checks = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    assert all(cell.metadata.editable is False and cell.metadata.nbgrader.checksum for cell in checks)
