@@ -1,0 +1,1 @@
+"""The recipe of pocket-gpt2: corpus, tokenizer, training and evaluation."""
