@@ -31,11 +31,12 @@ def byte_of_sign() -> dict[str, int]:
     """GPT-2 writes every byte as a visible sign; this is the way back."""
     visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     hidden = [b for b in range(256) if b not in visible]
-    return {chr(b): b for b in visible} | {chr(256 + i): b for i, b in enumerate(hidden)}
+    shifted = {chr(256 + i): b for i, b in enumerate(hidden)}
+    return {chr(b): b for b in visible} | shifted
 
 
 def is_whole(piece: bytes) -> bool:
-    """True where the token's bytes are text by themselves, False where they cut a character."""
+    """True where the token's bytes are text, False where they cut a character."""
     try:
         piece.decode("utf-8")
     except UnicodeDecodeError:
@@ -44,17 +45,21 @@ def is_whole(piece: bytes) -> bool:
 
 
 def rows() -> list[dict]:
-    """Name and tokens (True: whole characters, False: one is cut) for each language, shortest first."""
+    """For each language its name and tokens, True where whole; shortest first."""
     folder = ROOT / "data" / "tokenizers" / "gpt2"
-    tokenizer = ByteLevelBPETokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
-    corpus = json.loads((ROOT / "data" / "corpora" / "udhr.json").read_text(encoding="utf-8"))["languages"]
+    vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
+    tokenizer = ByteLevelBPETokenizer(str(vocabulary), str(merges))
+    path = ROOT / "data" / "corpora" / "udhr.json"
+    corpus = json.loads(path.read_text(encoding="utf-8"))["languages"]
     signs = byte_of_sign()
     found = []
     for code in LANGUAGES:
         text = corpus[code]["articles"]["1"].strip()
-        pieces = [bytes(signs[sign] for sign in token) for token in tokenizer.encode(text).tokens]
+        tokens = tokenizer.encode(text).tokens
+        pieces = [bytes(signs[sign] for sign in token) for token in tokens]
         assert b"".join(pieces).decode("utf-8") == text
-        found.append({"name": corpus[code]["name"], "tokens": [is_whole(piece) for piece in pieces]})
+        whole = [is_whole(piece) for piece in pieces]
+        found.append({"name": corpus[code]["name"], "tokens": whole})
     return sorted(found, key=lambda row: len(row["tokens"]))
 
 
