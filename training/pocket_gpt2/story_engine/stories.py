@@ -265,6 +265,9 @@ class _Builder:
     def play(self, scene: Scene) -> None:
         """Tell one scene, changing the world."""
         kid = self.cast["kid"]
+        if scene.kind != "ending":  # an ending speaks of the things of the scene before
+            for role in set(self.cast) - set(ACTORS):
+                del self.cast[role]
         options = self._matching(scene.places)
         now = self.world.at.get(kid)
         here = now if now and now.noun in options else self._place(self.dice.pick(options))
