@@ -83,6 +83,10 @@ class JudgeLoss(torch.nn.Module):
         super().__init__()
         self.clip = clip
 
+    def heavy(self):
+        """The parts that torch.compile is to fuse: none, for batches differ in size."""
+        return ()
+
     def forward(self, pictures, captions, names, subject) -> dict[str, torch.Tensor]:
         """Scalars for one batch.
 
@@ -115,6 +119,10 @@ class StyleLoss(torch.nn.Module):
     def __init__(self, classifier):
         super().__init__()
         self.classifier = classifier
+
+    def heavy(self):
+        """The parts that torch.compile is to fuse: none, for batches differ in size."""
+        return ()
 
     def forward(self, pictures, style) -> dict[str, torch.Tensor]:
         """Scalars for pictures (n, 3, r, r) and styles, int64 (n,)."""

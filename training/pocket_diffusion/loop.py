@@ -47,24 +47,33 @@ class Average:
 
 
 class Progress:
-    """The number of steps taken, as something that Accelerate can save."""
+    """The number of steps taken and of steps in all, as something that Accelerate can save."""
 
-    def __init__(self):
-        self.step = 0
+    def __init__(self, steps: int):
+        self.step, self.steps = 0, steps
 
     def state_dict(self) -> dict:
-        return {"step": self.step}
+        return vars(self)
 
     def load_state_dict(self, state: dict) -> None:
-        self.step = state["step"]
+        self.step, self.steps = state["step"], state["steps"]
 
 
-def learning_rate(step: int, training: Training) -> float:
+def learning_rate(step: int, steps: int, training: Training) -> float:
     """Linear warm-up, then a cosine from `lr` to `lr_end` · `lr` (Loshchilov and Hutter, 2017, without restarts)."""
     if step < training.warmup:
         return training.lr * (step + 1) / training.warmup
-    done = (step - training.warmup) / max(1, training.steps - training.warmup)
+    done = (step - training.warmup) / max(1, steps - training.warmup)
     return training.lr * (training.lr_end + (1 - training.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+FITTING = (40, 140)  # the steps between which the speed is measured; before them things are compiled
+
+
+def synchronize(where: torch.device) -> None:
+    """Wait until the device has done what it was asked to."""
+    if where.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def device() -> torch.device:
@@ -78,6 +87,7 @@ def train(
     batch: Callable[[int, random.Random], tuple],
     minutes: float | None = None,
     stop_at: int | None = None,
+    fit: float | None = None,
     say: Callable[[str], None] = print,
 ) -> bool:
     """Train one model, from its checkpoint if there is one.
@@ -90,6 +100,8 @@ def train(
         batch: (pictures in this process, rng) → the arguments of `module`; torch's generators are seeded too.
         minutes: stop after so long, with a checkpoint, and be ready to go on.
         stop_at: stop after this step (for tests of resuming).
+        fit: choose the number of steps, once their speed is known, so that all of them take so many minutes;
+            a run that is resumed keeps the choice.
 
     Returns:
         Whether all steps are done.
@@ -105,28 +117,31 @@ def train(
     optimizer = torch.optim.AdamW(module.parameters(), training.lr, betas=(0.9, 0.99),
                                   weight_decay=training.weight_decay, fused=True)  # fmt: skip
     if training.compile:
-        module.compile()
+        for part in module.heavy():
+            part.compile()
     module, optimizer = accelerator.prepare(module, optimizer)
     bare = accelerator.unwrap_model(module)
-    average, progress = Average(bare, training.ema), Progress()
+    average, progress = Average(bare, training.ema), Progress(training.steps)
     accelerator.register_for_checkpointing(average, progress)
 
     folder = config.work / f"{name}-checkpoint"
+    if (old := older(folder)).exists() and not folder.exists():
+        old.rename(folder)  # the last run was stopped between two renames
     if folder.exists():
         load(accelerator, folder)
     log = Log(config.work / f"{name}.jsonl", progress.step, accelerator.is_main_process)
     share = max(1, training.batch // accelerator.num_processes)
-    last = min(training.steps, stop_at or training.steps)
-    say(f"{name}: step {progress.step} of {training.steps} on {accelerator.device}")
+    say(f"{name}: step {progress.step} of {progress.steps} on {accelerator.device}")
+    fitting = FITTING if fit is not None and progress.step == 0 else (None, None)
 
     module.train()
     totals, since, clock = {}, 0, time.monotonic()
-    while progress.step < last:
+    while progress.step < (last := min(progress.steps, stop_at or progress.steps)):
         step = progress.step
         rng = random.Random(f"{config.seed}/{name}/{step}/{accelerator.process_index}")
         torch.manual_seed(rng.getrandbits(62))
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, training)
+            group["lr"] = learning_rate(step, progress.steps, training)
         metrics = module(*batch(share, rng))
         accelerator.backward(metrics["loss"])
         accelerator.clip_grad_norm_(module.parameters(), training.clip)
@@ -136,6 +151,15 @@ def train(
         progress.step, since = step + 1, since + 1
         for key, value in metrics.items():
             totals[key] = totals.get(key, 0) + value.detach()
+        if progress.step == fitting[0]:
+            synchronize(accelerator.device)
+            measured = time.monotonic()
+        elif progress.step == fitting[1]:
+            synchronize(accelerator.device)
+            each = (time.monotonic() - measured) / (fitting[1] - fitting[0])
+            progress.steps = progress.step + int(max(0, 60 * fit - (time.monotonic() - started)) / each)
+            last = min(progress.steps, stop_at or progress.steps)
+            say(f"{name}: {each:.4f} s/step, so {progress.steps} steps fit into {fit:g} minutes")
         late = minutes is not None and time.monotonic() - started > 60 * minutes
         if since == training.log_every or progress.step == last or late:
             means = {key: round(float(value) / since, 5) for key, value in totals.items()}
@@ -143,7 +167,7 @@ def train(
                 raise BookError(f"{name} diverged at step {progress.step}: lower its learning rate and resume.")
             spent = (time.monotonic() - clock) / since
             log.write({"step": progress.step, **means, "seconds_per_step": round(spent, 4)})
-            say(f"{name} {progress.step}/{training.steps} " + " ".join(f"{k} {v:.4f}" for k, v in means.items())
+            say(f"{name} {progress.step}/{progress.steps} " + " ".join(f"{k} {v:.4f}" for k, v in means.items())
                 + f" {spent:.3f} s/step")  # fmt: skip
             totals, since, clock = {}, 0, time.monotonic()
         if progress.step % training.save_every == 0 or progress.step == last or late:
@@ -161,12 +185,16 @@ def train(
             break
     accelerator.wait_for_everyone()
     accelerator.free_memory()
-    return progress.step >= training.steps
+    return progress.step >= progress.steps
+
+
+def older(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".old")
 
 
 def save(accelerator, folder: Path) -> None:
     """Write a checkpoint beside the old one, then put it in its place: an interruption leaves one whole."""
-    part, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    part, old = folder.with_name(folder.name + ".part"), older(folder)
     if accelerator.is_main_process:
         shutil.rmtree(part, ignore_errors=True)
     accelerator.wait_for_everyone()

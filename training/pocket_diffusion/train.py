@@ -67,6 +67,10 @@ class DiffusionLoss(torch.nn.Module):
         self.register_buffer("signal", scheduler.alphas_cumprod.sqrt(), persistent=False)
         self.register_buffer("noise", (1 - scheduler.alphas_cumprod).sqrt(), persistent=False)
 
+    def heavy(self):
+        """The parts that torch.compile is to fuse."""
+        return (self.unet,)
+
     def forward(self, latents, tokens, times, noise) -> dict[str, torch.Tensor]:
         """Scalars for one batch.
 
@@ -132,7 +136,13 @@ def bank(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
 # --- the step ---------------------------------------------------------------------------------------------
 
 
-def run(config: Config, minutes: float | None = None, stop_at: int | None = None, warm: Path | None = None) -> bool:
+def run(
+    config: Config,
+    minutes: float | None = None,
+    stop_at: int | None = None,
+    warm: Path | None = None,
+    fit: float | None = None,
+) -> bool:
     """Train, or go on training; say whether it is done."""
     sprites = data.load(config, loop.device())
     tokenizer = words.load(config, sprites)
@@ -158,7 +168,7 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
         times = spread_times(count, scheduler.config.num_train_timesteps, where)
         return clean, chosen, times, torch.randn_like(clean)
 
-    return loop.train("unet", config, module, batch, minutes, stop_at)
+    return loop.train("unet", config, module, batch, minutes, stop_at, fit)
 
 
 def trained(config: Config, tokenizer):
@@ -172,12 +182,10 @@ def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description="Train the text encoder and the U-Net.")
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
-    parser.add_argument("--steps", type=int, help="total steps, instead of the configuration's")
+    parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
     parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (unet.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))
-    if args.steps:
-        config.training["unet"].steps = args.steps
-    run(config, args.minutes, warm=args.warm_start)
+    run(config, args.minutes, warm=args.warm_start, fit=args.fit)
 
 
 if __name__ == "__main__":

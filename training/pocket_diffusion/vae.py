@@ -56,6 +56,10 @@ class VaeLoss(torch.nn.Module):
         super().__init__()
         self.vae, self.edge_weight, self.kl_weight = vae, edge_weight, kl_weight
 
+    def heavy(self):
+        """The parts that torch.compile is to fuse."""
+        return self.vae.encoder, self.vae.decoder
+
     def forward(self, pictures: torch.Tensor, noise: torch.Tensor) -> dict[str, torch.Tensor]:
         """Scalars for pictures (n, 3, R, R) in [-1, 1] and normal noise (n, 4, r, r)."""
         posterior = self.vae.encode(pictures).latent_dist
@@ -106,11 +110,12 @@ def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description="Train the AutoencoderKL.")
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
     config = from_arguments(args := parser.parse_args(argv))
-    run(config, args.minutes)
+    run(config, args.minutes, fit=args.fit)
 
 
-def run(config: Config, minutes: float | None = None, stop_at: int | None = None) -> bool:
+def run(config: Config, minutes: float | None = None, stop_at: int | None = None, fit: float | None = None) -> bool:
     """Train, or go on training; say whether it is done."""
     sprites = data.load(config, loop.device())
     torch.manual_seed(config.seed)
@@ -122,7 +127,7 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
         pictures = sprites.composite(sprites.draw(count, rng), rng)
         return pictures, torch.randn(count, 4, side, side, device=pictures.device)
 
-    done = loop.train("vae", config, module, batch, minutes, stop_at)
+    done = loop.train("vae", config, module, batch, minutes, stop_at, fit)
     show(config, sprites)
     return done
 
