@@ -142,6 +142,10 @@ def test_held_out_combinations_are_never_drawn(tmp_path):
     assert 0.17 < sum(data.held_out_style(name) is not None for name in names) / 2000 < 0.23
 
 
+def test_the_attribution_is_up_to_date():
+    assert (configuration.HERE / "ATTRIBUTION.md").read_text(encoding="utf-8") == data.attribution()
+
+
 # --- the chain --------------------------------------------------------------------------------------------
 
 

@@ -249,14 +249,17 @@ def attribution() -> str:
     """The credit that the licences ask for, as Markdown."""
     lines = ["# Where the training pictures come from", "",
              "pocket-diffusion is trained on these, and on nothing else. Names and tags: "
-             f"{sources.NAMES.title}, {sources.NAMES.licence}, {sources.NAMES.credit}, {sources.NAMES.url}.", "",
+             f"[{sources.NAMES.title}]({sources.NAMES.url}), {sources.NAMES.licence}, {sources.NAMES.credit}, "
+             f"npm package `{sources.NAMES.spec}`, sha256 `{sources.NAMES.sha256}`.", "",
              "| style | pictures | licence | credit | npm package |", "|---|---|---|---|---|"]  # fmt: skip
     for style, source in sources.STYLES.items():
         lines.append(f"| {style} | [{source.title}]({source.url}) | {source.licence} | {source.credit} | "
                      f"`{source.spec}`, sha256 `{source.sha256}` |")  # fmt: skip
     lines += ["", "The pictures were changed: rasterized, cut to their bounding boxes, scaled, and set on plain "
-              "backgrounds. Twemoji graphics are licensed under CC-BY 4.0: "
-              "<https://creativecommons.org/licenses/by/4.0/>."]  # fmt: skip
+              "backgrounds. Twemoji's graphics are licensed under "
+              "[CC-BY 4.0](https://creativecommons.org/licenses/by/4.0/); the npm package around them is MIT. "
+              "Noto Emoji is licensed under the [Apache License "
+              "2.0](https://www.apache.org/licenses/LICENSE-2.0)."]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -113,20 +113,29 @@ def thumbnails(pictures: torch.Tensor) -> torch.Tensor:
     return F.interpolate(pictures.float(), (32, 32), mode="bilinear", antialias=True).flatten(1)
 
 
-def nearest_distances(images: torch.Tensor, sprites: data.Sprites, training: list[data.Picture]) -> torch.Tensor:
-    """Root mean square difference, at 32 × 32 and on [-1, 1], to the nearest training picture, (n,).
+def nearest_distances(
+    groups: list[torch.Tensor], sprites: data.Sprites, training: list[data.Picture]
+) -> list[torch.Tensor]:
+    """Root mean square difference, at 32 × 32 and on [-1, 1], of each picture to the nearest training picture.
 
     Training pictures stand in their usual size and place, where the canonical caption puts them.
+
+    Args:
+        groups: pictures (n, 3, R, R) in any number of groups.
+
+    Returns:
+        (n,) for each group.
     """
-    wanted = thumbnails(images)
-    best = torch.full((len(wanted),), float("inf"))
+    wanted = torch.cat([thumbnails(group.to(sprites.device)) for group in groups])
+    best = torch.full((len(wanted),), float("inf"), device=wanted.device)
     for start in range(0, len(training), 512):
-        near = thumbnails(sprites.composite(training[start : start + 512])).to(wanted)
+        near = thumbnails(sprites.composite(training[start : start + 512]))
         best = torch.minimum(best, torch.cdist(wanted, near).min(dim=1).values)
-    return best / wanted.shape[1] ** 0.5
+    return list((best / wanted.shape[1] ** 0.5).cpu().split([len(group) for group in groups]))
 
 
 def quartiles(values: torch.Tensor) -> list[float]:
+    """The quartiles of (n,) numbers."""
     return [round(float(value), 4) for value in torch.quantile(values, torch.tensor([0.25, 0.5, 0.75]))]
 
 
@@ -171,13 +180,11 @@ def evaluate(config: Config, quick: bool = False, say=print) -> dict:
         str(value): generated(pipe, judge, few, seeds, guidance, value, batch)[0] for value in options["steps_sweep"]
     }
     result["vae"] = {name: reconstruction(pipe.vae, sprites, pictures) for name, pictures in chosen.items()}
-    result["nearest_training_picture"] = {"measure": "quartiles of the RMS difference at 32 px on [-1, 1]"}
-    for name in ("triple", "pair"):
-        shown = images[name][: len(chosen[name])]
-        result["nearest_training_picture"][name] = {
-            "generated": quartiles(nearest_distances(shown, sprites, training)),
-            "real": quartiles(nearest_distances(sprites.composite(chosen[name]), sprites, training)),
-        }
+    held = [images[name][: len(chosen[name])] for name in ("triple", "pair")]
+    held += [sprites.composite(chosen[name]) for name in ("triple", "pair")]
+    distances = nearest_distances(held, sprites, training)
+    titles = ("generated_triple", "generated_pair", "real_triple", "real_pair")
+    result["nearest_training_picture"] = dict(zip(titles, map(quartiles, distances), strict=True))
     result["seconds"] = round(time.monotonic() - started)
     write(config, result, images, chosen)
     return result
@@ -222,6 +229,10 @@ def table(result: dict) -> str:
             lines.append(f"| {value} | " + " | ".join(cells) + " |")
     lines += ["", "| reconstruction by the VAE | L1 | MSE | PSNR (dB) |", "|---|---|---|---|"]
     lines += [f"| {titles[name]} | {r['l1']} | {r['mse']} | {r['psnr']} |" for name, r in result["vae"].items()]
+    lines += ["", "| nearest training picture, RMS difference at 32 px | lower quartile | median | upper quartile |",
+              "|---|---|---|---|"]  # fmt: skip
+    lines += [f"| {name.replace('_', ' ')} | " + " | ".join(map(str, values)) + " |"
+              for name, values in result["nearest_training_picture"].items()]  # fmt: skip
     return "\n".join(lines) + "\n"
 
 

@@ -45,28 +45,28 @@ class Source:
 
 NAMES = Source(
     "emojibase-data", "17.0.0", "d01d0e2ca4e22cb402679532155342c71e2e871f25c32223c013b8b166ebdf5a",
-    "Emojibase (English names and tags)", "MIT", "Copyright (c) 2017-2019 Miles Johnson",
+    "Emojibase (English names and tags)", "MIT", "Miles Johnson",
     "https://github.com/milesj/emojibase",
 )  # fmt: skip
 STYLES = {
     "noto": Source(
         "@iconify-json/noto", "1.2.9", "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
-        "Noto Emoji", "Apache-2.0", "Copyright Google Inc.", "https://github.com/googlefonts/noto-emoji",
+        "Noto Emoji", "Apache-2.0", "Google Inc", "https://github.com/googlefonts/noto-emoji",
     ),
     "flat": Source(
         "@iconify-json/fluent-emoji-flat", "1.2.6",
         "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
-        "Fluent Emoji Flat", "MIT", "Copyright (c) Microsoft Corporation",
+        "Fluent Emoji Flat", "MIT", "Microsoft Corporation",
         "https://github.com/microsoft/fluentui-emoji",
     ),
     "3d": Source(
         "@lobehub/fluent-emoji-3d", "1.1.0", "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
-        "Fluent Emoji 3D", "MIT", "Copyright (c) Microsoft Corporation; packaged by LobeHub",
+        "Fluent Emoji 3D", "MIT", "Microsoft Corporation; packaged by LobeHub",
         "https://github.com/lobehub/fluent-emoji",
     ),
     "twemoji": Source(
         "@twemoji/svg", "15.0.0", "1d2907557a422c7c4e3feca50ef915c39da1db3d76b4a4d7e73fb59bce4403c3",
-        "Twemoji", "CC-BY-4.0", "Copyright 2019 Twitter, Inc and other contributors",
+        "Twemoji", "CC-BY-4.0", "Twitter, Inc and other contributors; packaged by Samuel Kopp",
         "https://github.com/jdecked/twemoji",
     ),
 }  # fmt: skip

@@ -1,0 +1,290 @@
+"""The recipe of pocket-gpt2: the story engine tells the truth, and training survives what goes wrong."""
+
+import json
+import math
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from bookkit.errors import BookError
+from training.pocket_gpt2 import checkpoints, corpus, settings
+from training.pocket_gpt2.__main__ import main
+from training.pocket_gpt2.ngram import KneserNey
+from training.pocket_gpt2.story_engine import english, questions, scenes, stories, world
+from training.pocket_gpt2.story_engine.dice import Dice
+
+# --- the story engine ---------------------------------------------------------------------------------------
+
+
+def things(where):
+    kitchen, garden = world.Entity("k", "place", "kitchen"), world.Entity("g", "place", "garden")
+    box = world.Entity("b", "spot", "box", place=kitchen)
+    mia, tom = (world.Entity(name, "person", "child", name=name) for name in ("Mia", "Tom"))
+    ball = world.Entity("t", "thing", "ball")
+    state = world.World()
+    state.go(mia, kitchen)
+    state.go(tom, kitchen if where == "together" else garden)
+    state.make(mia, ball)
+    return state, mia, tom, ball, box, garden
+
+
+def test_the_world_refuses_what_cannot_be():
+    state, mia, tom, ball, box, garden = things("apart")
+    with pytest.raises(world.Contradiction, match="not together"):
+        state.give(mia, ball, tom)
+    with pytest.raises(world.Contradiction, match="does not have"):
+        state.put(tom, ball, box)
+    with pytest.raises(world.Contradiction, match="in somebody's hands"):
+        state.take(mia, ball)
+    state.put(mia, ball, box)
+    with pytest.raises(world.Contradiction, match="not where"):
+        state.take(tom, ball)
+    state.go(mia, garden)
+    with pytest.raises(world.Contradiction, match="not where"):
+        state.take(mia, ball)
+
+
+def test_who_was_away_believes_what_was():
+    state, mia, tom, ball, box, garden = things("together")
+    state.put(mia, ball, box)
+    state.go(tom, garden)
+    state.take(mia, ball)
+    assert state.where[ball] == ("with", mia)
+    assert state.beliefs[tom][ball] == ("in", box) and state.beliefs[mia][ball] == ("with", mia)
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_documents_never_contradict_themselves(split):
+    """Every step was possible (the world raises otherwise), and the facts after every line are of one mind."""
+    for seed in range(400):
+        document = stories.document(seed, split)
+        assert len(document.lines) == len(document.facts)
+        for facts in document.facts:
+            positions = [fact.thing for fact in facts if fact.believer is None]
+            assert len(positions) == len(set(positions)), "one thing is at two places"
+            for fact in facts:
+                assert (fact.relation == "with") == fact.anchor.acts
+        assert not re.search(r"[{}\[\]<>|$~]|//|  | [,.!?]|\bI (was|am) not be\b", document.text), document.text
+
+
+def test_every_scene_type_can_be_told():
+    for scene in scenes.all_scenes():
+        world_name = "people" if scene.world == "any" else scene.world
+        if scene.kind in ("scene", "dialogue"):
+            for seed in range(6):
+                builder = stories._Builder(f"{scene.name} {seed}", None, scenery=world_name)
+                builder.play(scene)
+                assert builder.told, scene.name
+
+
+def test_the_same_seed_tells_the_same_story():
+    first = [stories.document(seed).text for seed in range(30)]
+    assert first == [stories.document(seed).text for seed in range(30)]
+    assert len(set(first)) == 30
+
+
+def test_choices_are_counted_in_bits():
+    dice = Dice("bits")
+    dice.pick(range(8))
+    dice.chance(0.5)
+    assert dice.bits == pytest.approx(4)
+    assert 0.05 < stories.story(1).bits / len(stories.story(1).text) < 1
+
+
+def test_splits_share_no_scene_type():
+    used = {split: set() for split in corpus.SPLITS}
+    shared = {scene.name for scene in scenes.all_scenes() if scene.kind == "ending"}
+    for split in corpus.SPLITS:
+        for row in corpus.engine_rows(300, split):
+            used[split] |= set(row["unit"].split()) - shared
+    assert not used["train"] & used["test"] and not used["train"] & used["validation"]
+    assert not used["validation"] & used["test"] and all(used.values())
+
+
+def test_questions_have_one_right_answer_from_the_story():
+    asked = questions.questions(60, "test")
+    assert asked == questions.questions(60, "test")
+    assert {question.kind for question in asked} == {"where", "who", "belief"}
+    for question in asked:
+        assert question.answer not in question.distractors and question.distractors
+        assert question.answer.removeprefix(" the").strip() in question.prompt
+        assert question.prompt.endswith((" the", " with"))
+
+
+def test_a_question_knows_the_state():
+    """The answer to "The ball was with" is whoever last got the ball, checked by reading the sentences again."""
+    checked = 0
+    for question in questions.questions(120, "test", seed="state"):
+        thing = re.search(r"The ([\w' -]+?) (?:was|is) with$", question.prompt)
+        moves = thing and re.findall(rf"gave the (?:[\w-]+ )*{re.escape(thing[1])} to (\w+)\.", question.prompt)
+        if moves and question.prompt.count(thing[1]) and re.search(rf"{moves[-1]}\. The [\w' -]+ (?:was|is) with$", question.prompt):
+            if moves[-1][0].isupper():
+                assert question.answer.strip() == moves[-1]
+                checked += 1
+    assert checked >= 0
+
+
+@pytest.mark.parametrize(
+    "verb, past, present, ing",
+    [("go", "went", "goes", "going"), ("stop", "stopped", "stops", "stopping"), ("carry", "carried", "carries", "carrying"),
+     ("lie", "lay", "lies", "lying"), ("can", "could", "can", None), ("be", "was", "is", "being"), ("play", "played", "plays", "playing")],
+)  # fmt: skip
+def test_verbs(verb, past, present, ing):
+    assert (english.past(verb), english.present(verb)) == (past, present)
+    assert ing is None or english.ing(verb) == ing
+
+
+# --- the corpus ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """The whole chain in small, once."""
+    folder = tmp_path_factory.mktemp("pocket-gpt2")
+    assert main(["all", "--smoke", "--work", str(folder)]) == 0
+    return folder / "smoke"
+
+
+def test_smoke_makes_everything(work):
+    report = json.loads((work / "results.json").read_text(encoding="utf-8"))
+    assert set(report["fit"]) == {f"{split}/{source}" for split in ("validation", "test") for source in ("austen", "engine")}
+    for figures in report["fit"].values():
+        assert 0 < figures["five_gram_bits_per_byte"] < 8 and 0 < figures["bits_per_byte"] < 8
+    assert report["consistency"]["questions"] == 16 and len(report["samples"]) == 2
+    log = [json.loads(line) for line in (work / "run/log.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in log] == [4, 8, 12, 16, 20, 24] and log[-1]["loss"] < log[0]["loss"]
+
+
+def test_the_model_loads_as_gpt2(work):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model, tokenizer = (kind.from_pretrained(work / "run/model") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    assert model.config.model_type == "gpt2" and str(model.dtype) == "torch.float32"
+    text = "Mia's café — naïve “quotes”, 12 € and 🙂\n\nTom said, \"Yes.\""
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    assert {path.name for path in (work / "tokenizer").iterdir()} >= {"vocab.json", "merges.txt", "tokenizer.json"}
+
+
+def test_the_corpus_is_remade_exactly(work, tmp_path):
+    numbers = corpus.build(tmp_path, settings.settings(smoke=True)["corpus"])
+    assert {split: numbers[split]["sha256"] for split in corpus.SPLITS} == {
+        split: values["sha256"] for split, values in json.loads((work / "corpus/statistics.json").read_text()).items()
+    }
+
+
+def test_corpus_loads_through_datasets(work):
+    data = corpus.load(work / "corpus")
+    assert set(data) == set(corpus.SPLITS) and data["train"].column_names == list(corpus.FIELDS)
+
+
+@pytest.mark.parametrize(
+    "line, problem",
+    [(b'{"text": "a"', "not JSON"), (b"\xff\xfe", "not UTF-8"), (b'["text"]', "not an object"),
+     (b'{"text": "", "source": "engine", "kind": "story", "unit": "x", "id": "1"}', '"text" is empty'),
+     (b'{"text": "a", "source": "web", "kind": "story", "unit": "x", "id": "1"}', 'source "web" is unknown'),
+     (b'{"text": "a", "source": "engine", "kind": "story", "id": "1"}', '"unit" is missing')],
+)  # fmt: skip
+def test_a_broken_line_is_reported_by_number(work, tmp_path, line, problem):
+    shutil.copytree(work / "corpus", tmp_path / "corpus")
+    path = tmp_path / "corpus/train.jsonl"
+    lines = path.read_bytes().splitlines()
+    lines[6] = line
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    with pytest.raises(BookError, match=f"train.jsonl, line 7: .*{re.escape(problem)}"):
+        corpus.load(tmp_path / "corpus")
+
+
+def test_near_duplicates_are_refused():
+    unlike = corpus.Unlike(0.7, 48)
+    text = " ".join(f"word{number}" for number in range(200))
+    row = {"text": text, "source": "engine", "id": "1"}
+    assert unlike(row) and not unlike(row | {"id": "2", "text": text + " and one more"})
+    assert unlike(row | {"id": "3", "text": " ".join(reversed(text.split()))}) and unlike.refused == 1
+
+
+# --- training -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(work):
+    """A function that trains on the smoke corpus in a folder of its own, on the CPU."""
+    from training.pocket_gpt2.__main__ import _run
+
+    def train(folder, **options):
+        return _run(work, settings.settings(smoke=True), folder, device="cpu", **options)
+
+    return train
+
+
+def same(one, other) -> bool:
+    return all((a == b).all() for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_resuming_gives_the_same_weights_and_curve(run, tmp_path):
+    whole, log = run(tmp_path / "whole")
+    run(tmp_path / "parts", stop_after=9)
+    resumed, resumed_log = run(tmp_path / "parts")
+    assert same(whole, resumed)
+    curve = {entry["step"]: entry["loss"] for entry in log}
+    assert {entry["step"]: entry["loss"] for entry in resumed_log if entry["step"] > 12}.items() <= curve.items()
+
+
+def test_a_damaged_checkpoint_is_named_and_skipped(run, tmp_path, capsys):
+    whole, _ = run(tmp_path / "whole")
+    run(tmp_path / "hurt", stop_after=16)
+    weights = tmp_path / "hurt/checkpoints/step-0000016/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100] + bytes(100))
+    capsys.readouterr()
+    resumed, _ = run(tmp_path / "hurt")
+    assert "step-0000016 is damaged (model.safetensors is not as it was written)" in capsys.readouterr().out
+    assert same(whole, resumed)
+
+
+def test_all_checkpoints_damaged_means_a_fresh_start(tmp_path):
+    (tmp_path / "step-0000003").mkdir()
+    said = []
+    assert checkpoints.newest(tmp_path, said.append) is None and "manifest.json cannot be read" in said[0]
+
+
+def test_too_little_disk_is_found_at_the_start(run, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(BookError, match="training needs .* MB in .* free"):
+        run(tmp_path / "run")
+    with pytest.raises(BookError, match="the corpus needs"):
+        corpus.build(tmp_path / "corpus", settings.settings(smoke=True)["corpus"])
+
+
+def test_missing_steps_are_one_sentence(tmp_path, capsys):
+    for step in ("tokenizer", "train", "evaluate"):
+        assert main([step, "--smoke", "--work", str(tmp_path)]) == 1
+        assert capsys.readouterr().err.startswith("pocket-gpt2: ")
+
+
+def test_every_size_fits_the_limit():
+    from training.pocket_gpt2.train import LIMIT, new_model
+
+    config = settings.settings()
+    for size in config["model"]["sizes"]:
+        model = new_model(config["model"] | {"size": size}, config["tokenizer"]["entries"], 0, 0.0)
+        assert 2 * model.num_parameters() <= LIMIT
+
+
+# --- the baseline -------------------------------------------------------------------------------------------
+
+
+def test_kneser_ney_sums_to_one_and_knows_what_it_saw():
+    random = np.random.default_rng(0)
+    train = np.minimum(random.geometric(0.2, 4000), 19)
+    model = KneserNey(train, 20)
+    for context in (train[10:14], [19, 19, 19, 18], [0, 0, 0, 0]):
+        total = sum(model.probabilities(np.array([*context, word]))[-1] for word in range(20))
+        assert total == pytest.approx(1)
+    assert -np.log(model.probabilities(train)).mean() < math.log(20)
+
+
+def test_a_vocabulary_too_large_for_64_bits_is_refused():
+    with pytest.raises(BookError, match="7,131"):
+        KneserNey(np.arange(10), 8192)
