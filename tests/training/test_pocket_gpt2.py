@@ -66,7 +66,9 @@ def test_documents_never_contradict_themselves(split):
             assert len(positions) == len(set(positions)), "one thing is at two places"
             for fact in facts:
                 assert (fact.relation == "with") == fact.anchor.acts
-        assert not re.search(r"[{}\[\]<>|$~]|//|  | [,.!?]|\bI (was|am) not be\b", document.text), document.text
+        assert not re.search(r"[{}\[\]<>|$~]|//|  | [,.!?]|\bI (was|am) not be\b", document.text), (
+            document.text
+        )
 
 
 def test_every_scene_type_can_be_told():
@@ -118,8 +120,14 @@ def test_a_question_knows_the_state():
     checked = 0
     for question in questions.questions(120, "test", seed="state"):
         thing = re.search(r"The ([\w' -]+?) (?:was|is) with$", question.prompt)
-        moves = thing and re.findall(rf"gave the (?:[\w-]+ )*{re.escape(thing[1])} to (\w+)\.", question.prompt)
-        if moves and question.prompt.count(thing[1]) and re.search(rf"{moves[-1]}\. The [\w' -]+ (?:was|is) with$", question.prompt):
+        moves = thing and re.findall(
+            rf"gave the (?:[\w-]+ )*{re.escape(thing[1])} to (\w+)\.", question.prompt
+        )
+        if (
+            moves
+            and question.prompt.count(thing[1])
+            and re.search(rf"{moves[-1]}\. The [\w' -]+ (?:was|is) with$", question.prompt)
+        ):
             if moves[-1][0].isupper():
                 assert question.answer.strip() == moves[-1]
                 checked += 1
@@ -149,7 +157,9 @@ def work(tmp_path_factory):
 
 def test_smoke_makes_everything(work):
     report = json.loads((work / "results.json").read_text(encoding="utf-8"))
-    assert set(report["fit"]) == {f"{split}/{source}" for split in ("validation", "test") for source in ("austen", "engine")}
+    assert set(report["fit"]) == {
+        f"{split}/{source}" for split in ("validation", "test") for source in ("austen", "engine")
+    }
     for figures in report["fit"].values():
         assert 0 < figures["five_gram_bits_per_byte"] < 8 and 0 < figures["bits_per_byte"] < 8
     assert report["consistency"]["questions"] == 16 and len(report["samples"]) == 2
@@ -160,17 +170,24 @@ def test_smoke_makes_everything(work):
 def test_the_model_loads_as_gpt2(work):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer = (kind.from_pretrained(work / "run/model") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    model, tokenizer = (
+        kind.from_pretrained(work / "run/model") for kind in (AutoModelForCausalLM, AutoTokenizer)
+    )
     assert model.config.model_type == "gpt2" and str(model.dtype) == "torch.float32"
-    text = "Mia's café — naïve “quotes”, 12 € and 🙂\n\nTom said, \"Yes.\""
+    text = 'Mia\'s café — naïve “quotes”, 12 € and 🙂\n\nTom said, "Yes."'
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    assert {path.name for path in (work / "tokenizer").iterdir()} >= {"vocab.json", "merges.txt", "tokenizer.json"}
+    assert {path.name for path in (work / "tokenizer").iterdir()} >= {
+        "vocab.json",
+        "merges.txt",
+        "tokenizer.json",
+    }
 
 
 def test_the_corpus_is_remade_exactly(work, tmp_path):
     numbers = corpus.build(tmp_path, settings.settings(smoke=True)["corpus"])
     assert {split: numbers[split]["sha256"] for split in corpus.SPLITS} == {
-        split: values["sha256"] for split, values in json.loads((work / "corpus/statistics.json").read_text()).items()
+        split: values["sha256"]
+        for split, values in json.loads((work / "corpus/statistics.json").read_text()).items()
     }
 
 
@@ -219,7 +236,9 @@ def run(work):
 
 
 def same(one, other) -> bool:
-    return all((a == b).all() for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    return all(
+        (a == b).all() for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def test_resuming_gives_the_same_weights_and_curve(run, tmp_path):
@@ -228,7 +247,9 @@ def test_resuming_gives_the_same_weights_and_curve(run, tmp_path):
     resumed, resumed_log = run(tmp_path / "parts")
     assert same(whole, resumed)
     curve = {entry["step"]: entry["loss"] for entry in log}
-    assert {entry["step"]: entry["loss"] for entry in resumed_log if entry["step"] > 12}.items() <= curve.items()
+    assert {
+        entry["step"]: entry["loss"] for entry in resumed_log if entry["step"] > 12
+    }.items() <= curve.items()
 
 
 def test_a_damaged_checkpoint_is_named_and_skipped(run, tmp_path, capsys):

@@ -1,9 +1,9 @@
 """Make data/corpora/pocket_stories/austen.jsonl.xz: Jane Austen's six novels, in passages of some paragraphs.
 
-    apt-get download r-cran-janeaustenr
-    dpkg -x r-cran-janeaustenr_1.0.0-1_all.deb unpacked
-    pip install rdata
-    python -m training.pocket_gpt2.austen unpacked
+apt-get download r-cran-janeaustenr
+dpkg -x r-cran-janeaustenr_1.0.0-1_all.deb unpacked
+pip install rdata
+python -m training.pocket_gpt2.austen unpacked
 """
 
 import json
@@ -43,7 +43,14 @@ def main(unpacked: Path) -> None:
     """Write the passages of all novels, a line of JSON each."""
     folder = unpacked / "usr/lib/R/site-library/janeaustenr/data"
     rows = [
-        {"text": text, "source": "austen", "kind": "novel", "unit": book, "split": split, "id": f"{book}-{number}"}
+        {
+            "text": text,
+            "source": "austen",
+            "kind": "novel",
+            "unit": book,
+            "split": split,
+            "id": f"{book}-{number}",
+        }
         for book, split in BOOKS.items()
         for number, text in enumerate(passages(lazy_load(folder, book)))
     ]

@@ -28,7 +28,13 @@ def engine_rows(count: int, split: str) -> Iterator[dict]:
     """Documents of the story engine for one split: the same ones every time."""
     for number in range(count):
         made = document(number, split)
-        yield {"text": made.text, "source": "engine", "kind": made.kind, "unit": " ".join(made.scenes), "id": f"{split}-{number}"}
+        yield {
+            "text": made.text,
+            "source": "engine",
+            "kind": made.kind,
+            "unit": " ".join(made.scenes),
+            "id": f"{split}-{number}",
+        }
 
 
 def shelf_rows(name: str, split: str) -> Iterator[dict]:
@@ -45,7 +51,7 @@ def shelf_rows(name: str, split: str) -> Iterator[dict]:
 
 def shingles(text: str, size: int = 5) -> set[bytes]:
     """All runs of `size` words, in lower case: what makes two texts look alike."""
-    words = re.findall(r"[a-z']+", text.lower())
+    words = re.findall(r"[a-z0-9']+", text.lower())
     return {" ".join(words[i : i + size]).encode() for i in range(max(1, len(words) - size + 1))}
 
 
@@ -93,8 +99,8 @@ def build(folder: Path, config: dict) -> dict:
     Raises:
         BookError: there is too little disk space.
     """
-    need_space(folder, BYTES_PER_DOCUMENT * sum(config["engine"].values()), "the corpus")
     folder.mkdir(parents=True, exist_ok=True)
+    need_space(folder, BYTES_PER_DOCUMENT * sum(config["engine"].values()), "the corpus")
     unlike = Unlike(config["near_duplicate"], config["permutations"])
     numbers: dict = {}
     for split in reversed(SPLITS):
@@ -163,7 +169,9 @@ def check(path: Path) -> int:
         for number, line in enumerate(lines, 1):
             problem = _problem(line)
             if problem:
-                raise BookError(f"{path.name}, line {number}: {problem}: run `python -m training.pocket_gpt2 corpus` again.")
+                raise BookError(
+                    f"{path.name}, line {number}: {problem}: run `python -m training.pocket_gpt2 corpus` again."
+                )
     return number
 
 

@@ -4,7 +4,12 @@ import re
 from functools import cache
 from pathlib import Path
 
-MODALS = {"can": ("could", "can"), "will": ("would", "will"), "must": ("had to", "must"), "may": ("might", "may")}
+MODALS = {
+    "can": ("could", "can"),
+    "will": ("would", "will"),
+    "must": ("had to", "must"),
+    "may": ("might", "may"),
+}
 _PLURALS = {"child": "children", "mouse": "mice", "goose": "geese", "foot": "feet", "tooth": "teeth",
             "sheep": "sheep", "fish": "fish", "deer": "deer", "man": "men", "woman": "women", "leaf": "leaves",
             "loaf": "loaves", "knife": "knives", "shelf": "shelves", "scarf": "scarves", "wolf": "wolves",

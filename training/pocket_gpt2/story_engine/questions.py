@@ -6,6 +6,7 @@ The right answer follows from the world's state; the wrong ones are other places
 where there are any, so that no answer can be guessed from the question alone.
 """
 
+import re
 from dataclasses import dataclass
 
 from training.pocket_gpt2.story_engine.dice import Dice
@@ -48,39 +49,70 @@ def questions(count: int, split: str = "test", seed: object = 0) -> list[Questio
 
 
 def ask(document: Document, dice: Dice) -> Question | None:
-    """A question about a story, or None where there is nothing to ask."""
-    moments = [
-        (index, fact)
+    """A question about a story, or None where there is nothing to ask.
+
+    In half of the cases the answer is not the last mentioned of the choices, if the story has such a moment.
+    """
+    kid = document.cast["kid"]
+    if kid.name not in document.text:
+        return None  # told by "I"
+    asked = [
+        question
         for index, facts in enumerate(document.facts[:-1])
         for fact in facts
-        if index >= 2 and fact.relation != "at" and _mentioned(fact, document, index)
+        if index >= 2 and fact.relation != "at"
+        for question in [_question(document, index, fact, dice)]
+        if question
     ]
-    if not moments:
+    if not asked:
         return None
-    kind = dice.pick(sorted({_kind(fact) for _, fact in moments}))
-    index, fact = dice.pick([moment for moment in moments if _kind(moment[1]) == kind])
+    hard = [question for question in asked if not _last_is_right(question)]
+    if hard and dice.chance(0.7):
+        asked = hard
+    kind = dice.pick(sorted({question.kind for question in asked}))
+    return dice.pick([question for question in asked if question.kind == kind])
+
+
+def _question(document: Document, index: int, fact: Fact, dice: Dice) -> Question | None:
     said = layout(document.lines[: index + 1])
-    tense = {"be": "was", "think": "thought"} if not _present(document) else {"be": "is", "think": "thinks"}
-    if any(person.role == "kid" and person.name not in document.text for person in document.cast.values()):
-        return None  # told by "I"
-    verb = "were" if fact.thing.pronoun == "they" and tense["be"] == "was" else tense["be"]
-    head = f"The {fact.thing.noun} {verb}"
+    answer = _name(fact.anchor) if fact.relation == "with" else fact.anchor.noun
+    named = [fact.thing.noun, answer.removeprefix("the "), *([_name(fact.believer)] if fact.believer else [])]
+    if not all(_stands(name, said) for name in named):
+        return None
+    present = document.tense == "present"
+    be = ("are" if present else "were") if fact.thing.pronoun == "they" else "is" if present else "was"
+    head = f"The {fact.thing.noun} {be}"
     if fact.believer is not None:
-        head = f"{_name(fact.believer)} {tense['think']} that the {fact.thing.noun} {verb} still"
+        head = f"{_name(fact.believer)} {'thinks' if present else 'thought'} that the {fact.thing.noun} {be} still"
     if fact.relation == "with":
-        sentence, answer = f"{head} with", _name(fact.anchor)
-        others = sorted({_name(e) for e in document.cast.values() if e.acts and _name(e) in said} - {answer})
+        head += " with"
+        others = sorted(
+            {
+                _name(e)
+                for e in document.cast.values()
+                if e.acts and _stands(_name(e).removeprefix("the "), said)
+            }
+            - {answer}
+        )
     else:
-        sentence, answer = f"{head} {fact.relation} the", fact.anchor.noun
+        head += f" {fact.relation} the"
         here = places()[fact.anchor.place.noun].spots
-        others = sorted({noun for _, noun in here if noun in said} - {answer})
+        others = sorted({noun for _, noun in here if _stands(noun, said)} - {answer})
         same = sorted({noun for relation, noun in here if relation == fact.relation} - {answer, *others})
         others += dice.sample(same, max(0, 3 - len(others)))
-    others = [other for other in others if other not in (answer,)][:3]
     if not others:
         return None
-    return Question(f"{said} {sentence}", " " + answer, tuple(" " + other for other in others), kind,
+    return Question(f"{said} {head}", " " + answer, tuple(" " + other for other in others[:3]), _kind(fact),
                     " ".join(document.scenes), document.seed)  # fmt: skip
+
+
+def _last_is_right(question: Question) -> bool:
+    choices = (question.answer, *question.distractors)
+    return max(choices, key=lambda choice: question.prompt.rfind(choice.strip())) == question.answer
+
+
+def _stands(words: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(words)}\b", text) is not None
 
 
 def _kind(fact: Fact) -> str:
@@ -89,14 +121,3 @@ def _kind(fact: Fact) -> str:
 
 def _name(who: Entity) -> str:
     return who.name or (f"the {who.noun}" if not who.kin or who.of is None else f"{who.of.name}'s {who.noun}")
-
-
-def _mentioned(fact: Fact, document: Document, index: int) -> bool:
-    said = " ".join(document.lines[: index + 1])
-    known = fact.thing.noun in said and _name(fact.anchor).split()[-1] in said if fact.anchor.acts else fact.anchor.noun in said
-    return known and fact.thing.noun in said and (fact.believer is None or _name(fact.believer) in said)
-
-
-def _present(document: Document) -> bool:
-    words = document.text.split()
-    return words.count("is") + words.count("has") > words.count("was") + words.count("had")

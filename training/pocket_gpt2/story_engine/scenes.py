@@ -102,14 +102,28 @@ def _scenes_of(block: str) -> list[Scene]:
     for row in rows:
         if len(row) != len(columns):
             raise ValueError(f"scene {name}: the row {row} does not have the columns {columns}")
-        fill = lambda text, row=row: re.sub(r"\$(\w+)", lambda match: row[columns.index(match[1])] if match[1] in columns else match[0], text)  # noqa: E731
         label = re.sub(r"\W+", "-", row[0]).strip("-")
-        made.append(_scene(f"{name}:{label}", {key: fill(value) for key, value in head.items()}, [fill(line) for line in body]))
+        cells = dict(zip(columns, row, strict=True))
+        made.append(
+            _scene(
+                f"{name}:{label}",
+                {key: _fill(value, cells) for key, value in head.items()},
+                [_fill(line, cells) for line in body],
+            )
+        )
     return made
 
 
+def _fill(text: str, cells: dict[str, str]) -> str:
+    return re.sub(r"\$(\w+)", lambda match: cells.get(match[1], match[0]), text)
+
+
 def _scene(name: str, head: dict[str, str], body: list[str]) -> Scene:
-    bind = [tuple(part.strip() for part in item.split("=")) for item in head.get("bind", "").split(";") if item.strip()]
+    bind = [
+        tuple(part.strip() for part in item.split("="))
+        for item in head.get("bind", "").split(";")
+        if item.strip()
+    ]
     return Scene(
         name=name,
         kind=head.get("kind", "scene"),
@@ -131,7 +145,9 @@ def all_scenes() -> tuple[Scene, ...]:
             scenes += _scenes_of(block)
     names = [scene.name for scene in scenes]
     if len(set(names)) < len(names):
-        raise ValueError(f"scene types with the same name: {sorted({n for n in names if names.count(n) > 1})}")
+        raise ValueError(
+            f"scene types with the same name: {sorted({n for n in names if names.count(n) > 1})}"
+        )
     return tuple(scenes)
 
 

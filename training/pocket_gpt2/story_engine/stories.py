@@ -40,6 +40,7 @@ class Document:
     scenes: tuple[str, ...]
     seed: str
     bits: float
+    tense: str = "past"
     lines: list[str] = field(default_factory=list, repr=False)
     facts: list[tuple[Fact, ...]] = field(default_factory=list, repr=False)  # after each line
     cast: dict[str, Entity] = field(default_factory=dict, repr=False)
@@ -133,7 +134,11 @@ class _Builder:
     # -- casting ---------------------------------------------------------------------------------------------
 
     def _name(self, pronoun: str) -> str:
-        pool = [name for name in lexicon()["girl" if pronoun == "she" else "boy"]["words"] if name not in self.names]
+        pool = [
+            name
+            for name in lexicon()["girl" if pronoun == "she" else "boy"]["words"]
+            if name not in self.names
+        ]
         name = self.dice.pick(pool)
         # no two names of a story begin alike: the reader is to tell them apart
         self.names |= {other for other in pool if other[0] == name[0]} | {name}
@@ -156,7 +161,9 @@ class _Builder:
         dice, she = self.dice, pronoun == "she"
         if role == "pet":
             noun = dice.pick([word for word in lexicon()["pet"]["words"]])
-            name = dice.pick([n for n in lexicon()["petname"]["words"] if n[0] not in {m[0] for m in self.names}])
+            name = dice.pick(
+                [n for n in lexicon()["petname"]["words"] if n[0] not in {m[0] for m in self.names}]
+            )
             self.names.add(name)
             return Entity(role, "animal", noun, name=name, pronoun=pronoun, kin="pet", of=kid)
         child = "girl" if she else "boy"
@@ -172,12 +179,30 @@ class _Builder:
             call = dice.pick(["Mum", "Mama", "Mother"] if she else ["Dad", "Papa", "Father"])
             noun = "mother" if she else "father"
             named = dice.chance(0.35)
-            return Entity(role, "person", noun, name=call if named else "", call=call, pronoun=pronoun, kin="" if named else noun, of=kid)
+            return Entity(
+                role,
+                "person",
+                noun,
+                name=call if named else "",
+                call=call,
+                pronoun=pronoun,
+                kin="" if named else noun,
+                of=kid,
+            )
         if role == "gran":
             call = dice.pick(["Grandma", "Granny", "Nana"] if she else ["Grandpa", "Grandad", "Gramps"])
             noun = "grandmother" if she else "grandfather"
             named = dice.chance(0.4)
-            return Entity(role, "person", noun, name=call if named else "", call=call, pronoun=pronoun, kin="" if named else noun, of=kid)
+            return Entity(
+                role,
+                "person",
+                noun,
+                name=call if named else "",
+                call=call,
+                pronoun=pronoun,
+                kin="" if named else noun,
+                of=kid,
+            )
         title = dice.pick(["Mrs", "Miss", "Old Mrs"] if she else ["Mr", "Mr", "Old Mr"])
         return Entity(role, "person", "woman" if she else "man", name=f"{title} {dice.pick(lexicon()['surname']['words'])}",
                       pronoun=pronoun, kin=dice.pick(["neighbour", "neighbour", "friend"]), of=kid)  # fmt: skip
@@ -187,9 +212,18 @@ class _Builder:
         species = [word for word in lexicon()["creature"]["words"] if word not in self.nouns]
         if role in ("mum", "gran", "sib") and role != "adult":
             noun = kid.noun
-            kin = {"mum": ("mother", "father"), "gran": ("grandmother", "grandfather"), "sib": ("sister", "brother")}[role][pronoun == "he"]
+            kin = {
+                "mum": ("mother", "father"),
+                "gran": ("grandmother", "grandfather"),
+                "sib": ("sister", "brother"),
+            }[role][pronoun == "he"]
             if role != "sib":
-                call = {"mother": "Mama", "father": "Papa", "grandmother": "Granny", "grandfather": "Grandpa"}[kin]
+                call = {
+                    "mother": "Mama",
+                    "father": "Papa",
+                    "grandmother": "Granny",
+                    "grandfather": "Grandpa",
+                }[kin]
                 return Entity(role, "animal", kin, call=call, pronoun=pronoun, kin=kin, of=kid)
         else:
             noun, kin = dice.pick(species), {"pal": "friend", "adult": "neighbour"}.get(role, "")
@@ -201,7 +235,9 @@ class _Builder:
     def _place(self, noun: str) -> Entity:
         if noun not in self.places:
             data = places()[noun]
-            self.places[noun] = Entity(noun, "place", noun, preposition=data.preposition, indoors=data.indoors)
+            self.places[noun] = Entity(
+                noun, "place", noun, preposition=data.preposition, indoors=data.indoors
+            )
         return self.places[noun]
 
     def _spot(self, place: Entity, preposition: str = "") -> Entity:
@@ -213,14 +249,18 @@ class _Builder:
         pair = self.dice.pick(options)
         if (place.noun, pair[1]) not in self.spots:
             adjective = self.dice.pick(lexicon()["spotlook"]["words"]) if self.dice.chance(0.6) else ""
-            self.spots[place.noun, pair[1]] = Entity("spot", "spot", pair[1], adjective, preposition=pair[0], place=place)
+            self.spots[place.noun, pair[1]] = Entity(
+                "spot", "spot", pair[1], adjective, preposition=pair[0], place=place
+            )
         return self.spots[place.noun, pair[1]]
 
     def _thing(self, role: str, kinds: str) -> Entity:
         dice = self.dice
         kind = dice.pick(kinds.split())
         data = lexicon()[kind]
-        word = dice.pick([w for w in data["words"] if w.rstrip("*+") not in self.nouns and not w.endswith("+")])
+        word = dice.pick(
+            [w for w in data["words"] if w.rstrip("*+") not in self.nouns and not w.endswith("+")]
+        )
         noun = word.rstrip("*+")
         self.nouns.add(noun)
         adjective = ""
@@ -241,14 +281,21 @@ class _Builder:
         if kind == "person":
             kid = self.cast["kid"].pronoun
             pronoun = self.dice.weighted({"she": 1, "he": 1} | {"he" if kid == "she" else "she": 3})
-            someone = Entity(role, "person", self.dice.pick(detail.split()).replace("_", " "), pronoun=pronoun)
+            someone = Entity(
+                role, "person", self.dice.pick(detail.split()).replace("_", " "), pronoun=pronoun
+            )
             if self.dice.chance(0.6):
                 self.teller.last[someone] = -5  # "the baker", not "a baker": every town has one
             return someone
         if kind == "animal":
             noun = self.dice.pick([w for w in lexicon()[detail]["words"] if w not in self.nouns])
             self.nouns.add(noun)
-            return Entity(role, "animal", noun, self.dice.pick(lexicon()["beastlook"]["words"]) if self.dice.chance(0.5) else "")
+            return Entity(
+                role,
+                "animal",
+                noun,
+                self.dice.pick(lexicon()["beastlook"]["words"]) if self.dice.chance(0.5) else "",
+            )
         return self._thing(role, source)
 
     def _matching(self, wanted: tuple[str, ...]) -> list[str]:
@@ -357,7 +404,9 @@ class _Builder:
             return line.speaker, flat.endswith("?")
         turn = bool(before) and before != line.speaker
         untagged = turn and not line.manner and self.dice.chance(0.35)
-        self._say(self.teller.speech(line.speaker, flat, line.manner, asked and turn, untagged), self._known())
+        self._say(
+            self.teller.speech(line.speaker, flat, line.manner, asked and turn, untagged), self._known()
+        )
         return line.speaker, flat.endswith("?")
 
     def _arrive(self, here: Entity, company: list[Entity]) -> None:
@@ -379,7 +428,15 @@ class _Builder:
         else:
             lead = "<later>"
         who = "+".join(actor.role for actor in movers)
-        self._say(self.teller.tell(expand(self.dice.pick(_actions()["arrive"]).replace("LATER", lead).replace("{X", "{" + who), self.dice)), self._known())
+        self._say(
+            self.teller.tell(
+                expand(
+                    self.dice.pick(_actions()["arrive"]).replace("LATER", lead).replace("{X", "{" + who),
+                    self.dice,
+                )
+            ),
+            self._known(),
+        )
 
     def _expand(self, text: str) -> str:
         return expand(text, self.dice, {"weather": self.world.weather, "time": self.world.time})
@@ -456,7 +513,11 @@ class _Builder:
                 for actor in (entity for entity in cast if entity.acts):
                     together = self.world.at.get(actor) is self.world.place_of(thing)
                     if self.world.has(actor, thing):
-                        moves += [("put", actor, thing, spot) for spot in cast if spot.kind == "spot" and spot.place is self.world.at[actor]]
+                        moves += [
+                            ("put", actor, thing, spot)
+                            for spot in cast
+                            if spot.kind == "spot" and spot.place is self.world.at[actor]
+                        ]
                         moves += [("give", actor, thing, other) for other in cast
                                   if other.acts and other is not actor and self.world.at[other] is self.world.at[actor]]  # fmt: skip
                     elif together and position[0] != "with":
@@ -488,7 +549,11 @@ class _Builder:
 
     def _recap(self) -> str:
         """A sentence that says where something is now."""
-        facts = [fact for fact in self._known() if fact.thing in self.cast.values() and fact.anchor in self.cast.values()]
+        facts = [
+            fact
+            for fact in self._known()
+            if fact.thing in self.cast.values() and fact.anchor in self.cast.values()
+        ]
         if not facts:
             return ""
         fact = self.dice.pick(facts)
@@ -499,12 +564,19 @@ class _Builder:
             if fact.believer not in role:
                 return ""
         named = {"T": role[fact.thing], "Y": role[fact.anchor], "X": role.get(fact.believer, "")}
-        return expand(re.sub(r"\{([A-Z])(?=[}'.])", lambda m: "{" + named[m[1]], self.dice.pick(_actions()[key])), self.dice)
+        return expand(
+            re.sub(r"\{([A-Z])(?=[}'.])", lambda m: "{" + named[m[1]], self.dice.pick(_actions()[key])),
+            self.dice,
+        )
 
     def _aside(self) -> str:
         """A detail of the place, the weather or the animal that is there; no two alike in a story."""
         here = self.cast["here"]
-        names = [f"place-{here.noun.replace(' ', '-')}", f"{self.world.weather}-{'in' if here.indoors else 'out'}", f"time-{self.world.time}"]
+        names = [
+            f"place-{here.noun.replace(' ', '-')}",
+            f"{self.world.weather}-{'in' if here.indoors else 'out'}",
+            f"time-{self.world.time}",
+        ]
         pet = self.cast.get("pet")
         if pet and pet.role in self.appeared and self.world.at.get(pet) is here and self.scenery == "people":
             names.append(f"pet-{pet.noun}" if f"pet-{pet.noun}" in phrases() else "pet-any")
@@ -535,13 +607,15 @@ class _Builder:
         """The finished text."""
         return Document(
             text=layout(self.told), kind=kind, scenes=tuple(self.scene_names), seed=self.seed, bits=self.dice.bits,
-            lines=list(self.told), facts=list(self.facts), cast=dict(self.cast),
+            tense=self.voice.tense,             lines=list(self.told), facts=list(self.facts), cast=dict(self.cast),
         )  # fmt: skip
 
 
 def layout(lines: list[str]) -> str:
     """Sentences with a space between them; those that end in a line break end a paragraph."""
-    return "".join(line if line.endswith("\n") else line + " " for line in lines).replace("\n", "\n\n").strip()
+    return (
+        "".join(line if line.endswith("\n") else line + " " for line in lines).replace("\n", "\n\n").strip()
+    )
 
 
 def story(seed: object, split: str | None = "train") -> Document:
@@ -569,27 +643,44 @@ def story(seed: object, split: str | None = "train") -> Document:
         builder.try_play("ending")
     document = builder.document("story")
     if chosen[0].titles and dice.chance(0.2):
-        title = builder.teller.tell(expand(dice.pick(chosen[-1].titles or chosen[0].titles), dice)) if len(chosen) == 1 else ""
+        title = (
+            builder.teller.tell(expand(dice.pick(chosen[-1].titles or chosen[0].titles), dice))
+            if len(chosen) == 1
+            else ""
+        )
         if title:
             title = " ".join(word[0].upper() + word[1:] if len(word) > 3 else word for word in title.split())
             document.text = f"{title}\n\n{document.text}"
     return document
 
 
+_OPENINGS = (
+    "who", "when", "when who", "who when", "who likes", "when who likes", "likes", "when weather", "weather who",
+    "who likes when",
+)  # fmt: skip
+
+
 def _open(builder: _Builder) -> None:
     """Say who the story is about, when and where it begins."""
     dice = builder.dice
-    for key in dice.pick([["who"], ["when"], ["when", "who"], ["who", "when"], ["who", "likes"], ["when", "who", "likes"], ["likes"], ["when", "weather"],
-                          ["weather", "who"], ["who", "likes", "when"]]):  # fmt: skip
+    for key in dice.pick(_OPENINGS).split():
         if key == "who" and builder.voice.narrator:
             key = "who-me"
-        name = f"weather-{builder.world.weather}" if key == "weather" else f"open-{key}-{builder.scenery}" if f"open-{key}-{builder.scenery}" in phrases() else f"open-{key}"
+        name = (
+            f"weather-{builder.world.weather}"
+            if key == "weather"
+            else f"open-{key}-{builder.scenery}"
+            if f"open-{key}-{builder.scenery}" in phrases()
+            else f"open-{key}"
+        )
         builder._say(builder.teller.tell(builder._expand(f"<{name}>")), ())
 
 
 def explanation(seed: object, split: str | None = "train") -> Document:
     """A short explanation: as an essay, or as a grown-up's answer to a child's question."""
-    builder = _Builder(f"explanation {split} {seed}", split, scenery="people", voice=Voice(joining=0, linking=0, detail=0))
+    builder = _Builder(
+        f"explanation {split} {seed}", split, scenery="people", voice=Voice(joining=0, linking=0, detail=0)
+    )
     dice = builder.dice
     scene = dice.pick(scenes("explanation", "people", split))
     builder.scene_names.append(scene.name)
@@ -601,7 +692,9 @@ def explanation(seed: object, split: str | None = "train") -> Document:
     if dice.chance(0.45) or not question.endswith("?"):
         if dice.chance(0.6):
             builder._say(builder.teller.tell(question) + "\n", ())
-        for number, fact in enumerate([*([expand("<explain-start>", dice)] if dice.chance(0.2) else []), *facts]):
+        for number, fact in enumerate(
+            [*([expand("<explain-start>", dice)] if dice.chance(0.2) else []), *facts]
+        ):
             if number and dice.chance(0.15):
                 builder._break()
             builder._say(builder.teller.tell(fact), ())
@@ -631,7 +724,9 @@ def explanation(seed: object, split: str | None = "train") -> Document:
 def dialogue(seed: object, split: str | None = "train") -> Document:
     """A conversation, written as a script or as prose."""
     form = Dice(f"form {seed}").pick(["script", "prose"])
-    builder = _Builder(f"dialogue {split} {seed}", split, scenery="people", voice=Voice(speech=form, detail=0.1))
+    builder = _Builder(
+        f"dialogue {split} {seed}", split, scenery="people", voice=Voice(speech=form, detail=0.1)
+    )
     dice = builder.dice
     scene = dice.pick(scenes("dialogue", "people", split))
     builder.teller.sentence = 5

@@ -10,7 +10,14 @@ from training.pocket_gpt2.story_engine.world import Entity
 
 OBJECT = {"she": "her", "he": "him", "it": "it", "they": "them", "I": "me", "we": "us"}
 POSSESSIVE = {"she": "her", "he": "his", "it": "its", "they": "their", "I": "my", "we": "our"}
-REFLEXIVE = {"she": "herself", "he": "himself", "it": "itself", "they": "themselves", "I": "myself", "we": "ourselves"}
+REFLEXIVE = {
+    "she": "herself",
+    "he": "himself",
+    "it": "itself",
+    "they": "themselves",
+    "I": "myself",
+    "we": "ourselves",
+}
 INTO = {"in": "into", "on": "onto"}
 
 _TOKEN = re.compile(r"\{([\w+]+)('s)?(?:\.(\w+))?\}|\[([\w ]+?)(:p)?\]")
@@ -18,7 +25,23 @@ _CLAUSE = re.compile(r'^\{(\w+(?:\+\w+)?)\} \[(\w+)\] [^.!?":;]*\.$')
 _SENTENCE_END = re.compile(r'[.!?]"?\s')
 _DETERMINED = r"(?i)\b(the|a|an|every|no|this|that|it|there|nobody|everybody|everything|something|nothing|some|all|these|two|three|both)\b( [\w']+){0,3} ?$"
 _SMALL_WORD = r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Everything|Nobody|Of|Sun)\b"
-_PLURAL_WORDS = {"people", "children", "geese", "men", "women", "mice", "they", "we", "you", "these", "those", "feet", "teeth", "leaves", "midges"}
+_PLURAL_WORDS = {
+    "people",
+    "children",
+    "geese",
+    "men",
+    "women",
+    "mice",
+    "they",
+    "we",
+    "you",
+    "these",
+    "those",
+    "feet",
+    "teeth",
+    "leaves",
+    "midges",
+}
 
 
 @dataclass
@@ -84,7 +107,10 @@ class Teller:
             self._plural, self._first = True, False
             return
         if words and words[-1].lower() == "there":
-            self._plural, self._first = bool(re.match(r" (?:no |some |many |only )?[a-z]+[^sui']s\b", after)), False
+            self._plural, self._first = (
+                bool(re.match(r" (?:no |some |many |only )?[a-z]+[^sui']s\b", after)),
+                False,
+            )
             return
         if not words or not re.search(_DETERMINED, before) and not before[0].isupper():
             return
@@ -122,7 +148,12 @@ class Teller:
         """
         if form in ("said", "asked", "cried", "whispered"):
             return self._tag(who, form)
-        bare = {"n": who.noun, "full": _full(who), "name": who.call or who.name or who.noun, "pl": english.plural(who.noun)}
+        bare = {
+            "n": who.noun,
+            "full": _full(who),
+            "name": who.call or who.name or who.noun,
+            "pl": english.plural(who.noun),
+        }
         if form in bare:
             if who.kind == "thing" and form in ("n", "full"):
                 self.last.setdefault(who, self.sentence - 2)  # spoken of already: from now on "the ball"
@@ -147,18 +178,38 @@ class Teller:
 
     def _mention(self, who: Entity, form: str) -> str:
         pronoun = "I" if who is self.voice.narrator else who.pronoun
-        forms = {"": pronoun, "he": pronoun, "o": OBJECT[pronoun], "him": OBJECT[pronoun], "self": REFLEXIVE[pronoun]}
+        forms = {
+            "": pronoun,
+            "he": pronoun,
+            "o": OBJECT[pronoun],
+            "him": OBJECT[pronoun],
+            "self": REFLEXIVE[pronoun],
+        }
         if who is self.voice.narrator or form in ("he", "him", "self"):
             return POSSESSIVE[pronoun] if form == "pos" else forms[form]
         if form == "pos" and (who is self.subject or self._clear(who)):
             return POSSESSIVE[pronoun]
-        goes_on = form == "" and self.subject is None and who is self.previous and self.last.get(who) == self.sentence - 1
+        goes_on = (
+            form == ""
+            and self.subject is None
+            and who is self.previous
+            and self.last.get(who) == self.sentence - 1
+        )
         if goes_on and who.acts and self.dice.chance(0.6):
             return pronoun
-        if form != "pos" and self._clear(who) and who.kind != "place" and self.dice.chance(0.85 if who.acts else 0.4):
+        if (
+            form != "pos"
+            and self._clear(who)
+            and who.kind != "place"
+            and self.dice.chance(0.85 if who.acts else 0.4)
+        ):
             return forms[form]
         words = self._words(who)
-        return words + ("'" if words.endswith("s") and who.pronoun == "they" else "'s") if form == "pos" else words
+        return (
+            words + ("'" if words.endswith("s") and who.pronoun == "they" else "'s")
+            if form == "pos"
+            else words
+        )
 
     def _clear(self, who: Entity) -> bool:
         """Whether a pronoun can only mean this entity: nobody else it could mean was mentioned just before."""
@@ -192,10 +243,28 @@ class Teller:
     def _introduce(self, who: Entity) -> str:
         owner = self.refer(who.of, "pos")
         if who.kind == "animal" and who.kin == "pet":
-            return self.dice.pick([f"{owner} {who.noun} {who.name}", f"{owner} {who.noun}, {who.name},", f"{who.name} the {who.noun}"])
+            return self.dice.pick(
+                [
+                    f"{owner} {who.noun} {who.name}",
+                    f"{owner} {who.noun}, {who.name},",
+                    f"{who.name} the {who.noun}",
+                ]
+            )
         if who.kind == "animal":
-            return self.dice.pick([f"{owner} {who.kin} {who.name} the {who.noun}", f"{who.name} the {who.noun}", f"a young {who.noun} called {who.name}"])
-        return self.dice.pick([f"{owner} {who.kin} {who.name}", f"{who.name}, {owner} {who.kin},", f"{owner} {who.kin} {who.name}"])
+            return self.dice.pick(
+                [
+                    f"{owner} {who.kin} {who.name} the {who.noun}",
+                    f"{who.name} the {who.noun}",
+                    f"a young {who.noun} called {who.name}",
+                ]
+            )
+        return self.dice.pick(
+            [
+                f"{owner} {who.kin} {who.name}",
+                f"{who.name}, {owner} {who.kin},",
+                f"{owner} {who.kin} {who.name}",
+            ]
+        )
 
     def _group(self, entities: list[Entity], form: str, possessive: bool) -> str:
         narrator = self.voice.narrator in entities
@@ -212,7 +281,9 @@ class Teller:
             words = POSSESSIVE[words] if possessive else OBJECT[words] if form == "o" else words
         else:
             ordered = [e for e in entities if e is not self.voice.narrator]
-            words = english.listing([self.refer(e, "o") for e in ordered] + (["me" if form == "o" else "I"] if narrator else []))
+            words = english.listing(
+                [self.refer(e, "o") for e in ordered] + (["me" if form == "o" else "I"] if narrator else [])
+            )
             words += "'s" if possessive else ""
             self._plural, self._first = True, False
         for entity in entities:
@@ -235,8 +306,20 @@ class Teller:
         if untagged:
             return self.tell(f'"{flat}"')
         first, rest = _first_sentence(flat)
-        form = "asked" if first.endswith("?") else "cried" if first.endswith("!") and self.dice.chance(0.6) else "said"
-        adverb = f" {expand(manner, self.dice)}" if manner else f" {expand('<manner>', self.dice)}" if self.dice.chance(0.1) else ""
+        form = (
+            "asked"
+            if first.endswith("?")
+            else "cried"
+            if first.endswith("!") and self.dice.chance(0.6)
+            else "said"
+        )
+        adverb = (
+            f" {expand(manner, self.dice)}"
+            if manner
+            else f" {expand('<manner>', self.dice)}"
+            if self.dice.chance(0.1)
+            else ""
+        )
         comma = first[:-1] + "," if first.endswith(".") else first
         shape = self.dice.weighted({"after": 0.62, "before": 0.2, "end": 0.18 if rest else 0.0001})
         if shape == "before" and form == "said":
@@ -285,7 +368,11 @@ class Teller:
             return f"{start}, but {second}"
         if link == "so":
             return f"{start}, so {second}"
-        if same and here[2] not in ("be", "have", *english.MODALS) and there[2] not in ("be", *english.MODALS):
+        if (
+            same
+            and here[2] not in ("be", "have", *english.MODALS)
+            and there[2] not in ("be", *english.MODALS)
+        ):
             shape = self.dice.weighted({"and": 4, "then": 1.5, "after": 1, "before": 0.5})
             if shape == "and":
                 return f"{start} and {body}"
@@ -302,7 +389,11 @@ class Teller:
     def _linked(self, text: str, link: str, action: bool) -> str:
         if text.startswith('"'):
             return text
-        lead = {"so": ["So ", "So ", "That was why ", ""], "but": ["But ", "But ", "However, ", "Still, "], "then": ["Then ", "Then ", "Next, ", "After that, ", ""]}
+        lead = {
+            "so": ["So ", "So ", "That was why ", ""],
+            "but": ["But ", "But ", "However, ", "Still, "],
+            "then": ["Then ", "Then ", "Next, ", "After that, ", ""],
+        }
         if self.voice.tense == "present":
             lead["so"] = ["So "]
         if link in lead:
@@ -318,7 +409,13 @@ def _as_we(flat: str) -> str:
     parts = re.split(r'("[^"]*")', flat)
     for index, part in enumerate(parts):
         if index % 2 == 0 and re.search(r"\b[Tt]hey \[", part):
-            for they, we in (("they", "we"), ("They", "We"), ("their", "our"), ("them", "us"), ("themselves", "ourselves")):
+            for they, we in (
+                ("they", "we"),
+                ("They", "We"),
+                ("their", "our"),
+                ("them", "us"),
+                ("themselves", "ourselves"),
+            ):
                 part = re.sub(rf"\b{they}\b", we, part)
             parts[index] = part
     return "".join(parts)

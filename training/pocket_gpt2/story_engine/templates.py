@@ -13,7 +13,7 @@ The first two are settled here, the others in :mod:`telling`.
 """
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 from training.pocket_gpt2.story_engine.dice import Dice
@@ -22,7 +22,7 @@ DATA = Path(__file__).parent / "data"
 Tree = tuple  # of str, ("or", trees) and ("set", name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def parse(text: str) -> Tree:
     """Read a template; the result is a tuple of literal strings, alternatives and names of sets."""
     parts, position = [], 0
@@ -95,7 +95,10 @@ def lexicon() -> dict[str, dict]:
     for block in _blocks("lexicon.txt"):
         head, _, words = block.partition(":")
         name, *adjectives = head.replace("(", " ").replace(")", " ").split()
-        sets[name] = {"adjectives": adjectives, "words": [word.strip() for word in words.split(",") if word.strip()]}
+        sets[name] = {
+            "adjectives": adjectives,
+            "words": [word.strip() for word in words.split(",") if word.strip()],
+        }
     return sets
 
 
@@ -117,7 +120,9 @@ def choices(name: str) -> list[str]:
     if name.startswith("pl "):
         from training.pocket_gpt2.story_engine.english import plural
 
-        return [plural(word.strip("*+")) for word in lexicon()[name[3:]]["words"] if not word.endswith(("*", "+"))]
+        return [
+            plural(word.strip("*+")) for word in lexicon()[name[3:]]["words"] if not word.endswith(("*", "+"))
+        ]
     if name not in lexicon():
         raise KeyError(f"no set is called <{name}>")
     return [word.rstrip("*+").split("/")[0] for word in lexicon()[name]["words"]]

@@ -1,0 +1,129 @@
+"""The steps of the recipe: ``python -m training.pocket_gpt2 STEP [--smoke] [--work FOLDER]``.
+
+corpus      gather, clean and split the texts
+tokenizer   train the byte-level BPE and turn the texts into ids
+sweep       train every size for a while and compare
+train       train the chosen size, or go on where it stopped
+evaluate    measure everything and write results.json
+all         corpus, tokenizer, train, evaluate
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bookkit.errors import BookError
+from training.pocket_gpt2 import corpus, settings, tokenizer
+
+
+def corpus_step(work: Path, config: dict) -> None:
+    """Write the splits and print their figures."""
+    print(json.dumps(corpus.build(work / "corpus", config["corpus"]), indent=1))
+
+
+def tokenizer_step(work: Path, config: dict) -> None:
+    """Train the tokenizer on the training split; write the ids of the training and the validation split."""
+    texts = corpus.load(work / "corpus")
+    made = tokenizer.train(
+        texts["train"]["text"], config["tokenizer"]["entries"], work / "tokenizer", config["model"]["context"]
+    )
+    for split in ("train", "validation"):
+        ids = tokenizer.encode(made, list(texts[split]["text"]))
+        np.save(work / f"{split}.npy", ids)
+        print(f"{split}: {len(ids):,} tokens")
+
+
+def _tokens(work: Path) -> dict[str, np.ndarray]:
+    try:
+        return {split: np.load(work / f"{split}.npy") for split in ("train", "validation")}
+    except OSError as error:
+        raise BookError(
+            f"{error.filename} cannot be read: run `python -m training.pocket_gpt2 tokenizer`."
+        ) from error
+
+
+def _run(work: Path, config: dict, folder: Path, **options):
+    from training.pocket_gpt2.train import train
+
+    words = tokenizer.load(work / "tokenizer")
+    return train(
+        _tokens(work), folder, config, len(words), words.convert_tokens_to_ids(tokenizer.END), **options
+    )
+
+
+def train_step(work: Path, config: dict, stop_after: int | None = None) -> None:
+    """Train the chosen size; resume where there are checkpoints."""
+    model, _ = _run(work, config, work / "run", stop_after=stop_after)
+    tokenizer.load(work / "tokenizer").save_pretrained(work / "run" / "model")
+    print(f"{model.num_parameters():,} parameters")
+
+
+def sweep_step(work: Path, config: dict) -> None:
+    """Train every size for the same number of steps and write sweep.json, best first."""
+    results = []
+    for size in config["model"]["sizes"]:
+        chosen = config | {"model": config["model"] | {"size": size}}
+        started = time.perf_counter()
+        model, log = _run(work, chosen, work / "sweep" / size, max_steps=config["sweep"]["max_steps"])
+        results.append({"size": size, "parameters": model.num_parameters(), "validation_loss": log[-1]["validation_loss"],
+                        "seconds": round(time.perf_counter() - started, 1)})  # fmt: skip
+    results.sort(key=lambda result: result["validation_loss"])
+    (work / "sweep.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(results, indent=1))
+
+
+def evaluate_step(work: Path, config: dict) -> None:
+    """Measure the trained model and write results.json."""
+    from transformers import AutoModelForCausalLM
+
+    from training.pocket_gpt2.evaluate import evaluate
+
+    folder = work / "run" / "model"
+    if not folder.exists():
+        raise BookError(f"There is no trained model in {folder}: run `python -m training.pocket_gpt2 train`.")
+    report = evaluate(
+        AutoModelForCausalLM.from_pretrained(folder),
+        tokenizer.load(folder),
+        corpus.load(work / "corpus"),
+        _tokens(work)["train"],
+        config,
+    )
+    (work / "results.json").write_text(
+        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    print(json.dumps(report, indent=1, ensure_ascii=False))
+
+
+STEPS = {"corpus": [corpus_step], "tokenizer": [tokenizer_step], "sweep": [sweep_step], "train": [train_step], "evaluate": [evaluate_step],
+         "all": [corpus_step, tokenizer_step, train_step, evaluate_step]}  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one step; a foreseeable failure is one sentence."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.pocket_gpt2", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("step", choices=list(STEPS))
+    parser.add_argument("--smoke", action="store_true", help="the whole chain in small, for tests")
+    parser.add_argument(
+        "--work", help="folder for everything that is made (default: POCKET_GPT2_DIR or the cache)"
+    )
+    parser.add_argument("--stop-after", type=int, help="train: stop at this step; a later call goes on")
+    options = parser.parse_args(arguments)
+    try:
+        work = settings.work_folder(options.work, options.smoke)
+        for step in STEPS[options.step]:
+            extra = {"stop_after": options.stop_after} if step is train_step else {}
+            step(work, settings.settings(options.smoke), **extra)
+    except BookError as error:
+        print(f"pocket-gpt2: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

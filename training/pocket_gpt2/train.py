@@ -1,0 +1,219 @@
+"""Training of a GPT2LMHeadModel with Accelerate: the same on CPU and GPU, exactly resumable.
+
+The order of the data is a function of the seed and the step alone, so a run that is interrupted and resumed goes
+through the same batches as one that is not.
+"""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from bookkit.errors import BookError
+from training.pocket_gpt2 import checkpoints
+from training.pocket_gpt2.settings import need_space
+
+LIMIT = 20_000_000  # bytes of the weights as float16
+
+
+def new_model(config: dict, entries: int, end: int, dropout: float) -> GPT2LMHeadModel:
+    """A GPT-2 of the chosen size with random weights.
+
+    Args:
+        config: the settings under `model`.
+        entries: of the vocabulary.
+        end: id of the end-of-text token.
+        dropout: of residuals, embeddings and attention.
+
+    Raises:
+        BookError: it would not fit into LIMIT bytes.
+    """
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=entries, n_positions=config["context"], bos_token_id=end, eos_token_id=end, pad_token_id=end,
+            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, dtype="float32", **config["sizes"][config["size"]],
+        )
+    )  # fmt: skip
+    if 2 * model.num_parameters() > LIMIT:
+        raise BookError(
+            f"The size {config['size']} takes {2 * model.num_parameters():,} bytes as float16: the limit is {LIMIT:,}."
+        )
+    return model
+
+
+def order(seed: int, epoch: int, tokens: int, context: int) -> tuple[int, np.ndarray]:
+    """Where the rows of an epoch start in the token stream: a random offset, and the rows in random order."""
+    random = np.random.default_rng([seed, epoch])
+    offset = int(random.integers(context))
+    return offset, random.permutation((tokens - offset - 1) // context)
+
+
+def batches(
+    tokens: np.ndarray, config: dict, context: int, seed: int, start: int, total: int
+) -> Iterator[torch.Tensor]:
+    """The batches of steps `start` to `total`, each a tensor of ids (batch, context)."""
+    size = config["batch"]
+    per_epoch = max(1, ((len(tokens) - context - 1) // context) // size)
+    epoch, places = -1, None
+    for step in range(start, total):
+        if step // per_epoch != epoch:
+            epoch = step // per_epoch
+            offset, places = order(seed, epoch, len(tokens), context)
+        rows = places[(step % per_epoch) * size : (step % per_epoch + 1) * size]
+        yield torch.from_numpy(
+            np.stack([tokens[offset + r * context : offset + (r + 1) * context] for r in rows]).astype(
+                np.int64
+            )
+        )
+
+
+def learning_rate(step: int, total: int, config: dict) -> float:
+    """Linear warm-up, then a cosine down to a tenth."""
+    if step < config["warmup"]:
+        return config["learning_rate"] * (step + 1) / config["warmup"]
+    done = (step - config["warmup"]) / max(1, total - config["warmup"])
+    return config["learning_rate"] * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def train(
+    tokens: dict[str, np.ndarray], folder: Path, config: dict, entries: int, end: int,
+    max_steps: int | None = None, stop_after: int | None = None, device: str | None = None,
+) -> tuple[GPT2LMHeadModel, list[dict]]:  # fmt: skip
+    """Train, or go on training, in a folder.
+
+    Args:
+        tokens: ids of the splits "train" and "validation", each text after an end-of-text token.
+        folder: of the run: log.jsonl, checkpoints/ and, at the end, model/.
+        config: the whole settings.
+        entries: of the vocabulary.
+        end: id of the end-of-text token.
+        max_steps: instead of the settings' number of epochs or steps.
+        stop_after: stop at this step as if interrupted, with a checkpoint (for tests and time limits).
+        device: "cpu" to stay off a GPU; None takes what there is.
+
+    Returns:
+        The model and the log.
+
+    Raises:
+        BookError: too little disk space, or a corpus too small for one batch.
+    """
+    options, context = config["training"], config["model"]["context"]
+    set_seed(config["seed"])
+    model = new_model(config["model"], entries, end, options["dropout"])
+    folder.mkdir(parents=True, exist_ok=True)
+    # float32 weights and two moments of AdamW in each checkpoint, one more while it is written, and the model
+    need_space(folder, 4 * model.num_parameters() * (3 * (options["keep"] + 1) + 1), "training")
+    rows = len(tokens["train"]) // context
+    if rows <= options["batch"]:
+        raise BookError(
+            f"The corpus has only {rows} rows of {context} tokens: raise corpus.engine or lower training.batch."
+        )
+    total = max_steps or options["max_steps"] or options["epochs"] * (rows // options["batch"])
+
+    accelerator = Accelerator(cpu=device == "cpu", mixed_precision="bf16" if _bf16(device) else "no")
+    decay = [p for p in model.parameters() if p.dim() >= 2]
+    plain = [p for p in model.parameters() if p.dim() < 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": options["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
+        lr=options["learning_rate"], betas=(0.9, 0.95),
+    )  # fmt: skip
+    model, optimizer = accelerator.prepare(model, optimizer)
+
+    start = 0
+    whole = checkpoints.newest(folder / "checkpoints", accelerator.print)
+    if whole:
+        accelerator.load_state(str(whole[0]))
+        start = whole[1]
+    log = _log_until(folder / "log.jsonl", start)
+    finish = min(total, stop_after or total)
+    model.train()
+    clock, seen, losses = time.perf_counter(), 0, []
+    for step, batch in enumerate(
+        batches(tokens["train"], options, context, config["seed"], start, finish), start
+    ):
+        rate = learning_rate(step, total, options)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        mine = batch[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
+        with accelerator.autocast():
+            loss = model(input_ids=mine, labels=mine).loss
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(loss.detach())
+        seen += batch.numel()
+        done = step + 1
+        if done % options["log_every"] == 0 or done == finish:
+            mean = torch.stack(losses).mean().item()
+            seconds = time.perf_counter() - clock
+            entry = {"step": done, "loss": round(mean, 5), "rate": round(rate, 7), "tokens": done * batch.numel(),
+                     "tokens_per_second": round(seen / seconds)}  # fmt: skip
+            if not math.isfinite(mean):
+                raise BookError(
+                    f"The loss is {mean} at step {done}: lower training.learning_rate and resume."
+                )
+            clock, seen, losses = time.perf_counter(), 0, []
+            if done % options["validate_every"] == 0 or done == total:
+                entry["validation_loss"] = round(
+                    validate(model, tokens["validation"], context, options, accelerator), 5
+                )
+                clock = time.perf_counter()
+            log.append(entry)
+            if accelerator.is_main_process:
+                with (folder / "log.jsonl").open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(entry) + "\n")
+                print(json.dumps(entry), flush=True)
+        if done % options["checkpoint_every"] == 0 or done == finish:
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                checkpoints.save(
+                    folder / "checkpoints", done, lambda to: accelerator.save_state(str(to)), options["keep"]
+                )
+    bare = accelerator.unwrap_model(model)
+    if finish == total and accelerator.is_main_process:
+        bare.save_pretrained(folder / "model")
+    return bare, log
+
+
+def _bf16(device: str | None) -> bool:
+    """Whether bfloat16 helps: on a GPU that has it, and on a CPU with matrix units for it."""
+    if device != "cpu" and torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return torch.cpu._is_amx_tile_supported()
+
+
+@torch.no_grad()
+def validate(model, tokens: np.ndarray, context: int, options: dict, accelerator: Accelerator) -> float:
+    """Mean loss in nats per token over the first rows of the validation split, evenly spread."""
+    rows = len(tokens) // context
+    chosen = np.linspace(0, rows - 1, min(rows, options["validation_rows"])).astype(int)
+    model.eval()
+    losses = []
+    for start in range(0, len(chosen), options["batch"]):
+        part = chosen[start : start + options["batch"]]
+        batch = torch.from_numpy(
+            np.stack([tokens[r * context : (r + 1) * context] for r in part]).astype(np.int64)
+        )
+        batch = batch.to(accelerator.device)
+        with accelerator.autocast():
+            losses.append(model(input_ids=batch, labels=batch).loss.item() * len(part))
+    model.train()
+    return sum(losses) / len(chosen)
+
+
+def _log_until(path: Path, step: int) -> list[dict]:
+    """Keep the log's lines up to the step from which training goes on."""
+    if not path.exists():
+        return []
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    entries = [entry for entry in entries if entry["step"] <= step]
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return entries
