@@ -28,7 +28,6 @@ class Training:
         weight_decay: AdamW's.
         save_every: steps between checkpoints.
         log_every: steps between lines in the log.
-        precision: "no" (float32) or "bf16", as Accelerate names them.
         compile: whether torch.compile fuses the model (minutes of compiling, then faster steps).
         options: what only one kind of model needs.
     """
@@ -43,18 +42,28 @@ class Training:
     weight_decay: float = 0.01
     save_every: int = 500
     log_every: int = 50
-    precision: str = "no"
     compile: bool = False
     options: dict = field(default_factory=dict)
 
 
 @dataclass
 class Config:
-    """Everything about one pocket-diffusion; see ``configs/``."""
+    """Everything about one pocket-diffusion; see ``configs/``.
+
+    Attributes:
+        resolution: side of the pictures, in pixels.
+        precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
+        subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
+        vae, text_encoder, unet, scheduler, judge, style_judge: what the libraries' own classes take.
+        training: for each model, how it is trained.
+        synthetic: whether plain shapes stand in for the emoji sets (for smoke runs).
+        work: the folder for everything that is made.
+    """
 
     name: str
     resolution: int
     seed: int
+    precision: str
     subjects: dict
     tokenizer: dict
     vae: dict

@@ -110,7 +110,7 @@ def train(
 
     training = config.training[name]
     started = time.monotonic()
-    accelerator = Accelerator(mixed_precision=training.precision, cpu=not torch.cuda.is_available())
+    accelerator = Accelerator(mixed_precision=config.precision, cpu=not torch.cuda.is_available())
     if accelerator.device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         module = module.to(memory_format=torch.channels_last)
