@@ -108,7 +108,7 @@ def _capital(match: re.Match) -> str:
 _SHORT = [(r"\b(did|does|do|was|were|is|are|could|would|had|has|have|should) not\b", r"\1n't"),
           (r"\b([Cc])annot\b|\b([Cc])an not\b", lambda m: f"{m[1] or m[2]}an't"), (r"\b([Ww])ill not\b", r"\1on't"),
           (r"\b(I|you|they|we|You|They|We) (will)\b(?!,)", r"\1'll"),
-          (r"\bI am\b(?! ?[.,!?])", "I'm"), (r"\b([Ii]t|[Tt]hat|[Hh]ere|[Ww]hat) is\b(?! ?[.,!?])", r"\1's"),
+          (r"\bI am\b(?! ?[.,!?])", "I'm"), (r"(?<!here )\b([Ii]t|[Tt]hat|[Hh]ere|[Ww]hat) is\b(?! ?[.,!?])", r"\1's"),
           (r"\b([Ll])et us\b", r"\1et's")]  # fmt: skip
 
 

@@ -243,7 +243,7 @@ class _Builder:
     def _spot(self, place: Entity, preposition: str = "") -> Entity:
         taken = {spot.noun for spot in self.cast.values() if spot.kind == "spot"}
         options = [pair for pair in places()[place.noun].spots
-                   if pair[1] not in taken and (not preposition or pair[0] == preposition)]  # fmt: skip
+                   if pair[1] not in taken | self.nouns and (not preposition or pair[0] == preposition)]  # fmt: skip
         if not options:
             raise Contradiction(f"{place} has no more spots {preposition}")
         pair = self.dice.pick(options)
@@ -401,6 +401,10 @@ class _Builder:
             self._break()
             who = self.cast[line.speaker]
             self._say(f"{who.call or who.name}: " + self.teller.tell(flat) + "\n", self._known())
+            return line.speaker, flat.endswith("?")
+        if before == line.speaker:
+            lead = self._expand(f"{{{line.speaker}}} ([add]|[go] on|[say])")
+            self._say(self.teller.tell(f'{lead}, "{flat}"'), self._known())
             return line.speaker, flat.endswith("?")
         turn = bool(before) and before != line.speaker
         untagged = turn and not line.manner and self.dice.chance(0.35)
@@ -594,6 +598,8 @@ class _Builder:
     def try_play(self, kind: str, tries: int = 8) -> None:
         """Tell the first possible one of some random openings or endings."""
         for scene in self.dice.sample(scenes(kind, self.scenery, None), tries):
+            if not _roles(scene) - {"kid", "mum", "gran"} <= self.appeared:
+                continue
             try:
                 for line in scene.lines:  # an ending asks before it is told
                     if line.action and line.action[0] == "need":
@@ -655,8 +661,8 @@ def story(seed: object, split: str | None = "train") -> Document:
 
 
 _OPENINGS = (
-    "who", "when", "when who", "who when", "who likes", "when who likes", "likes", "when weather", "weather who",
-    "who likes when",
+    "who", "when", "who when", "who likes", "who likes when", "likes", "when weather", "weather who", "who weather",
+    "weather who likes",
 )  # fmt: skip
 
 
@@ -674,6 +680,9 @@ def _open(builder: _Builder) -> None:
             else f"open-{key}"
         )
         builder._say(builder.teller.tell(builder._expand(f"<{name}>")), ())
+        if key.startswith("who"):
+            kid = builder.cast["kid"]
+            builder.teller.last[kid], builder.teller.previous = builder.teller.sentence, kid
 
 
 def explanation(seed: object, split: str | None = "train") -> Document:
@@ -709,12 +718,12 @@ def explanation(seed: object, split: str | None = "train") -> Document:
         _open(builder)
     speaker, asked = builder._speech(Line(speaker="kid", texts=(question,)), "", False)
     if dice.chance(0.5):
-        speaker, asked = builder._speech(Line(speaker=answerer, texts=("<explain-start>",)), speaker, asked)
+        facts[0] = f"{expand('<explain-start>', dice)} {facts[0]}"
     while facts:
         count = dice.pick([1, 2, 2, 3])
         part, facts = facts[:count], facts[count:]
         speaker, asked = builder._speech(Line(speaker=answerer, texts=(" ".join(part),)), speaker, asked)
-        if facts and dice.chance(0.7):
+        if facts:
             speaker, asked = builder._speech(Line(speaker="kid", texts=("<interject>",)), speaker, asked)
     if dice.chance(0.4):
         builder.try_play("ending")

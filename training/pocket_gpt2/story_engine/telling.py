@@ -24,6 +24,22 @@ _TOKEN = re.compile(r"\{([\w+]+)('s)?(?:\.(\w+))?\}|\[([\w ]+?)(:p)?\]")
 _CLAUSE = re.compile(r'^\{(\w+(?:\+\w+)?)\} \[(\w+)\] [^.!?":;]*\.$')
 _SENTENCE_END = re.compile(r'[.!?]"?\s')
 _DETERMINED = r"(?i)\b(the|a|an|every|no|this|that|it|there|nobody|everybody|everything|something|nothing|some|all|these|two|three|both)\b( [\w']+){0,3} ?$"
+_BETWEEN = (
+    "and",
+    "then",
+    "or",
+    "never",
+    "also",
+    "only",
+    "not",
+    "just",
+    "still",
+    "always",
+    "often",
+    "even",
+    "who",
+    "but",
+)
 _SMALL_WORD = r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Everything|Nobody|Of|Sun)\b"
 _PLURAL_WORDS = {
     "people",
@@ -105,6 +121,8 @@ class Teller:
         words = re.findall(r"[A-Za-z']+", before)
         if words and words[-1].lower() in ("they", "we", "you", "these", "those"):
             self._plural, self._first = True, False
+            return
+        if words and words[-1].lower() in _BETWEEN:
             return
         if words and words[-1].lower() == "there":
             self._plural, self._first = (
@@ -282,7 +300,7 @@ class Teller:
         else:
             ordered = [e for e in entities if e is not self.voice.narrator]
             words = english.listing(
-                [self.refer(e, "o") for e in ordered] + (["me" if form == "o" else "I"] if narrator else [])
+                [self._words(e) for e in ordered] + (["me" if form == "o" else "I"] if narrator else [])
             )
             words += "'s" if possessive else ""
             self._plural, self._first = True, False
