@@ -309,3 +309,29 @@ def test_kneser_ney_sums_to_one_and_knows_what_it_saw():
 def test_a_vocabulary_too_large_for_64_bits_is_refused():
     with pytest.raises(BookError, match="7,131"):
         KneserNey(np.arange(10), 8192)
+
+
+# --- texts of a larger model ----------------------------------------------------------------------------------
+
+
+def test_prompts_are_seeded_varied_and_split_by_subject():
+    from training.pocket_gpt2.smollm_texts import prompt
+
+    prompts = [prompt(number) for number in range(600)]
+    assert prompts == [prompt(number) for number in range(600)]
+    assert len({item["prompt"] for item in prompts}) > 550
+    splits = {}
+    for item in prompts:
+        assert splits.setdefault(item["unit"], item["split"]) == item["split"]
+    assert set(splits.values()) == set(corpus.SPLITS)
+
+
+@pytest.mark.parametrize(
+    "text, reason",
+    [("Too short.", "length"), ("As an AI language model I tell a story. " + "One day a small bird sang in a tall tree. " * 6, "banned words"),
+     ("The old cat sat on the warm mat by the door. " * 8, "repetition"), ("One day " + " ".join(f"she saw thing{n}" for n in range(30)), "unfinished")],
+)  # fmt: skip
+def test_bad_texts_are_refused(text, reason):
+    from training.pocket_gpt2.smollm_texts import problem
+
+    assert problem(text) == reason
