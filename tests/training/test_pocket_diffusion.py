@@ -259,6 +259,8 @@ def test_steps_say_what_has_to_run_before_them(tmp_path):
         train.run(config)
     with pytest.raises(BookError, match="run the step `judges` first"):
         judges.trained(config, data.load(config))
+    with pytest.raises(BookError, match="run the step `export` first"):
+        evaluate.evaluate(config)
 
 
 def test_parts_are_joined_and_checked(tmp_path, smoke):

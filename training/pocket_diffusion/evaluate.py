@@ -142,14 +142,13 @@ def quartiles(values: torch.Tensor) -> list[float]:
 # --- the evaluation ---------------------------------------------------------------------------------------
 
 
-def evaluate(config: Config, quick: bool = False, say=print) -> dict:
-    """All figures of the passport; with `quick`, over few prompts and one seed."""
+def evaluate(config: Config, quick: bool = False, models: Path | None = None, say=print) -> dict:
+    """All figures of the passport, of the exported models; with `quick`, over few prompts and one seed."""
     options = config.evaluation | (config.evaluation["quick"] if quick else {})
     seeds, guidance, steps, batch = (options[key] for key in ("seeds", "guidance", "steps", "batch"))
     started = time.monotonic()
     sprites = data.load(config, loop.device())
-    judge = judges.trained(config, sprites)
-    pipe = export.pipeline(config, sprites)
+    pipe, judge = export.load(models or config.work / "export", sprites)
     pipe.set_progress_bar_config(disable=True)
     training = sprites.everything("train")
     rng = random.Random("evaluation")
@@ -264,8 +263,9 @@ def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description="Score the model and write its passport's figures.")
     add_arguments(parser)
     parser.add_argument("--quick", action="store_true", help="few prompts, one seed: under ten minutes on two cores")
+    parser.add_argument("--models", type=Path, help="the exported models (default: export/ in the work folder)")
     config = from_arguments(args := parser.parse_args(argv))
-    result = evaluate(config, args.quick)
+    result = evaluate(config, args.quick, args.models)
     print(table(result))
 
 

@@ -82,6 +82,25 @@ def export(config: Config, target: Path) -> dict:
     return sizes
 
 
+def load(folder: Path, sprites: data.Sprites):
+    """(StableDiffusionPipeline, Judges) as exported, in float32 on the sprites' device.
+
+    Raises:
+        BookError: they have not been exported.
+    """
+    from diffusers import StableDiffusionPipeline
+    from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
+
+    if not (folder / "style-judge" / "config.json").exists():
+        raise BookError(f"There are no models in {folder}: run the step `export` first.")
+    pipe = StableDiffusionPipeline.from_pretrained(folder / "pipeline").to(sprites.device)
+    clip = CLIPModel.from_pretrained(folder / "judge")
+    style = ResNetForImageClassification.from_pretrained(folder / "style-judge")
+    tokenizer = CLIPTokenizer.from_pretrained(folder / "judge")
+    side = clip.config.vision_config.image_size
+    return pipe, judges.Judges(clip, style, tokenizer, sprites.subjects, side, sprites.device)
+
+
 def _write_processors(target: Path, scorer: judges.Judges) -> None:
     from transformers import CLIPImageProcessor, CLIPProcessor
 
