@@ -18,7 +18,7 @@ _DOUBLED = set("stop hop skip slip drop grab hug nod pat rub tap tip trip step c
                "beg dig drag drip flap grin hum jog knit mop plug scrub shrug snap spot stir swap tug wag wrap zip "
                "whip trot sit run swim win cut put let get set shut hit forget begin spin dip sob "
                "flip fit bob pet tan slam cram plod shed split bat dab jab nip pad sip skim snip strum thud "
-               "peg prop sag sip scan whir quit admit permit regret refer prefer occur".split())  # fmt: skip
+               "drum quarrel travel signal pedal label patrol strum equip peg prop sag sip scan whir quit admit permit regret refer prefer occur".split())  # fmt: skip
 
 
 @cache
