@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM = false
 .PHONY: help env models book test test-nbval test-site lane-colab lane-newest lab serve status strip student clean
 
 help:  ## list the targets, a line each
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env:  ## create .venv from requirements.lock; a second run does only what changed
 	@$(PYTHON) tools/setup_env.py
@@ -57,3 +57,7 @@ student: env  ## write student copies of every chapter into _build/student
 
 clean:  ## remove the built site and the cached runs; .venv and the models stay
 	@rm -rf _build
+
+# The recipes that make the pocket models.
+include training/pocket_diffusion/pocket_diffusion.mk
+include training/pocket_gpt2/pocket_gpt2.mk
