@@ -136,9 +136,16 @@ def test_a_question_knows_the_state():
 
 @pytest.mark.parametrize(
     "verb, past, present, ing",
-    [("go", "went", "goes", "going"), ("stop", "stopped", "stops", "stopping"), ("carry", "carried", "carries", "carrying"),
-     ("lie", "lay", "lies", "lying"), ("can", "could", "can", None), ("be", "was", "is", "being"), ("play", "played", "plays", "playing")],
-)  # fmt: skip
+    [
+        ("go", "went", "goes", "going"),
+        ("stop", "stopped", "stops", "stopping"),
+        ("carry", "carried", "carries", "carrying"),
+        ("lie", "lay", "lies", "lying"),
+        ("can", "could", "can", None),
+        ("be", "was", "is", "being"),
+        ("play", "played", "plays", "playing"),
+    ],
+)
 def test_verbs(verb, past, present, ing):
     assert (english.past(verb), english.present(verb)) == (past, present)
     assert ing is None or english.ing(verb) == ing
@@ -198,11 +205,18 @@ def test_corpus_loads_through_datasets(work):
 
 @pytest.mark.parametrize(
     "line, problem",
-    [(b'{"text": "a"', "not JSON"), (b"\xff\xfe", "not UTF-8"), (b'["text"]', "not an object"),
-     (b'{"text": "", "source": "engine", "kind": "story", "unit": "x", "id": "1"}', '"text" is empty'),
-     (b'{"text": "a", "source": "web", "kind": "story", "unit": "x", "id": "1"}', 'source "web" is unknown'),
-     (b'{"text": "a", "source": "engine", "kind": "story", "id": "1"}', '"unit" is missing')],
-)  # fmt: skip
+    [
+        (b'{"text": "a"', "not JSON"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b'["text"]', "not an object"),
+        (b'{"text": "", "source": "engine", "kind": "story", "unit": "x", "id": "1"}', '"text" is empty'),
+        (
+            b'{"text": "a", "source": "web", "kind": "story", "unit": "x", "id": "1"}',
+            'source "web" is unknown',
+        ),
+        (b'{"text": "a", "source": "engine", "kind": "story", "id": "1"}', '"unit" is missing'),
+    ],
+)
 def test_a_broken_line_is_reported_by_number(work, tmp_path, line, problem):
     shutil.copytree(work / "corpus", tmp_path / "corpus")
     path = tmp_path / "corpus/train.jsonl"
@@ -328,9 +342,16 @@ def test_prompts_are_seeded_varied_and_split_by_subject():
 
 @pytest.mark.parametrize(
     "text, reason",
-    [("Too short.", "length"), ("As an AI language model I tell a story. " + "One day a small bird sang in a tall tree. " * 6, "banned words"),
-     ("The old cat sat on the warm mat by the door. " * 8, "repetition"), ("One day " + " ".join(f"she saw thing{n}" for n in range(30)), "unfinished")],
-)  # fmt: skip
+    [
+        ("Too short.", "length"),
+        (
+            "As an AI language model I tell a story. " + "One day a small bird sang in a tall tree. " * 6,
+            "banned words",
+        ),
+        ("The old cat sat on the warm mat by the door. " * 8, "repetition"),
+        ("One day " + " ".join(f"she saw thing{n}" for n in range(30)), "unfinished"),
+    ],
+)
 def test_bad_texts_are_refused(text, reason):
     from training.pocket_gpt2.smollm_texts import problem
 

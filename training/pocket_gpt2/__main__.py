@@ -69,8 +69,14 @@ def sweep_step(work: Path, config: dict) -> None:
         chosen = config | {"model": config["model"] | {"size": size}}
         started = time.perf_counter()
         model, log = _run(work, chosen, work / "sweep" / size, max_steps=config["sweep"]["max_steps"])
-        results.append({"size": size, "parameters": model.num_parameters(), "validation_loss": log[-1]["validation_loss"],
-                        "seconds": round(time.perf_counter() - started, 1)})  # fmt: skip
+        results.append(
+            {
+                "size": size,
+                "parameters": model.num_parameters(),
+                "validation_loss": log[-1]["validation_loss"],
+                "seconds": round(time.perf_counter() - started, 1),
+            }
+        )
     results.sort(key=lambda result: result["validation_loss"])
     (work / "sweep.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(results, indent=1))
@@ -98,8 +104,14 @@ def evaluate_step(work: Path, config: dict) -> None:
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
-STEPS = {"corpus": [corpus_step], "tokenizer": [tokenizer_step], "sweep": [sweep_step], "train": [train_step], "evaluate": [evaluate_step],
-         "all": [corpus_step, tokenizer_step, train_step, evaluate_step]}  # fmt: skip
+STEPS = {
+    "corpus": [corpus_step],
+    "tokenizer": [tokenizer_step],
+    "sweep": [sweep_step],
+    "train": [train_step],
+    "evaluate": [evaluate_step],
+    "all": [corpus_step, tokenizer_step, train_step, evaluate_step],
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

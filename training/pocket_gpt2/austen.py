@@ -16,8 +16,14 @@ from pathlib import Path
 from training.austen_corpus import lazy_load
 
 # The splits are by book.
-BOOKS = {"emma": "train", "mansfieldpark": "train", "prideprejudice": "train", "sensesensibility": "train",
-         "persuasion": "validation", "northangerabbey": "test"}  # fmt: skip
+BOOKS = {
+    "emma": "train",
+    "mansfieldpark": "train",
+    "prideprejudice": "train",
+    "sensesensibility": "train",
+    "persuasion": "validation",
+    "northangerabbey": "test",
+}
 TARGET = Path(__file__).resolve().parents[2] / "data/corpora/pocket_stories/austen.jsonl.xz"
 WORDS = 250  # of a passage, about
 

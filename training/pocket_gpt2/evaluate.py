@@ -57,12 +57,18 @@ def fit(model, tokenizer, baseline: KneserNey, texts: list[str], context: int) -
     size = sum(len(text.encode()) for text in texts)
     bits, gram_bits = (float(total.sum() / math.log(2) / size) for total in (nats, grams))
     return {
-        "texts": len(texts), "tokens": len(nats), "bytes": size,
-        "perplexity": round(float(np.exp(nats.mean())), 3), "bits_per_byte": round(bits, 4),
-        "five_gram_perplexity": round(float(np.exp(grams.mean())), 3), "five_gram_bits_per_byte": round(gram_bits, 4),
+        "texts": len(texts),
+        "tokens": len(nats),
+        "bytes": size,
+        "perplexity": round(float(np.exp(nats.mean())), 3),
+        "bits_per_byte": round(bits, 4),
+        "five_gram_perplexity": round(float(np.exp(grams.mean())), 3),
+        "five_gram_bits_per_byte": round(gram_bits, 4),
         "below_five_gram": round(1 - bits / gram_bits, 4),
-        "gzip_bits_per_byte": round(8 * len(gzip.compress("\n\n".join(texts).encode(), 9, mtime=0)) / size, 4),
-    }  # fmt: skip
+        "gzip_bits_per_byte": round(
+            8 * len(gzip.compress("\n\n".join(texts).encode(), 9, mtime=0)) / size, 4
+        ),
+    }
 
 
 # --- fluency ------------------------------------------------------------------------------------------------
@@ -179,9 +185,9 @@ def judged(judge, tokenizer, prompts: list[str], rests: list[str]) -> list[float
 def consistency(model, tokenizer, baseline: KneserNey, count: int, context: int) -> dict:
     """Accuracy in cloze questions about held-out scene types, beside three simple answerers.
 
-    `majority` takes the choice that is the right answer most often to questions about the training split, `last mentioned` the one
-    named last in the prompt, `five_gram` the likeliest for the 5-gram. Half of the questions, where the stories allow it, are such that
-    the last mentioned is wrong.
+    `majority` takes the choice that is the right answer most often to questions about the training split,
+    `last mentioned` the one named last in the prompt, `five_gram` the likeliest for the 5-gram. Most questions,
+    where the stories allow it, are such that the last mentioned is wrong.
     """
     asked = questions(count, "test")
     common = Counter(question.answer for question in questions(count, "train"))

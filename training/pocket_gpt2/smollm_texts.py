@@ -27,14 +27,25 @@ from training.pocket_gpt2.story_engine.templates import choices
 LICENCE = "written by SmolLM2-135M-Instruct (Apache-2.0)"
 TEXTS_PER_PROMPT = 6
 FORMS = {
-    "story": "Write a short story for a young child, in simple words, about {subject}. {twist} Do not explain the story.",
+    "story": "Write a short story for a young child, in simple words, about {subject}. {twist} Do not explain it.",
     "explanation": "Explain to a child of eight, in one short paragraph of simple words, {question}.",
     "dialogue": "Write a short conversation between {pair} about {subject}. Use simple words.",
     "description": "Describe {subject} in one short paragraph, in simple words, so that a child can see it.",
 }
-TWISTS = ("Something is lost and found again.", "It has a happy end.", "Two friends disagree and make peace.", "Somebody is brave.",
-          "It rains the whole time.", "There is a small surprise at the end.", "Somebody tells the truth although it is hard.",
-          "An animal helps.", "Somebody learns something new.", "It takes place at night.", "Somebody shares.", "Somebody is late.")  # fmt: skip
+TWISTS = (
+    "Something is lost and found again.",
+    "It has a happy end.",
+    "Two friends disagree and make peace.",
+    "Somebody is brave.",
+    "It rains the whole time.",
+    "There is a small surprise at the end.",
+    "Somebody tells the truth although it is hard.",
+    "An animal helps.",
+    "Somebody learns something new.",
+    "It takes place at night.",
+    "Somebody shares.",
+    "Somebody is late.",
+)
 QUESTIONS = (
     "what {noun} is for",
     "where {noun} comes from",
@@ -49,9 +60,9 @@ PAIRS = (
     "a shopkeeper and a child",
 )
 BANNED = re.compile(
-    r"(?i)\b(as an ai|language model|i cannot|i can't assist|sure[,!]|certainly[,!]|here(?: is|'s) (?:a|the|your)|once you|in conclusion|"
-    r"the moral|title:|note:|prompt|user|assistant|kill\w*|murder\w*|blood\w*|sex\w*|drug\w*|weapon\w*|gun|suicid\w*|alcohol|beer|wine|"
-    r"god|jesus|allah|president|democrat\w*|republican\w*|nazi\w*|http\S*|www\S*)\b"
+    r"(?i)\b(as an ai|language model|i cannot|i can't assist|sure[,!]|certainly[,!]|here(?: is|'s) (?:a|the|your)|"
+    r"in conclusion|the moral|title:|note:|prompt|user|assistant|kill\w*|murder\w*|blood\w*|sex\w*|drug\w*|weapon\w*|gun|"
+    r"alcohol|beer|wine|god|jesus|allah|president|democrat\w*|republican\w*|nazi\w*|http\S*|www\S*)\b"
 )
 
 
@@ -59,8 +70,21 @@ def prompt(number: int) -> dict:
     """The prompt of a number: its text, form, subject and split."""
     dice = Dice(f"smollm {number}")
     form = dice.weighted({"story": 5, "explanation": 2, "dialogue": 2, "description": 1})
-    noun = dice.pick([*choices("toy"), *choices("household"), *choices("tool"), *choices("fruit"), *choices("vehicle"), *choices("animalfar"),
-                      *choices("creature"), *choices("farmbeast"), *choices("instrument"), *choices("clothing"), *choices("bug")])  # fmt: skip
+    noun = dice.pick(
+        [
+            *choices("toy"),
+            *choices("household"),
+            *choices("tool"),
+            *choices("fruit"),
+            *choices("vehicle"),
+            *choices("animalfar"),
+            *choices("creature"),
+            *choices("farmbeast"),
+            *choices("instrument"),
+            *choices("clothing"),
+            *choices("bug"),
+        ]
+    )
     who = dice.pick(
         [
             *choices("creature"),
@@ -91,11 +115,20 @@ def prompt(number: int) -> dict:
         ]
     )
     subject = f"a {who} and a {noun} in {place}" if form in ("story", "dialogue") else f"a {noun}"
-    text = FORMS[form].format(subject=subject, twist=dice.pick(TWISTS), pair=dice.pick(PAIRS),
-                              question=dice.pick(QUESTIONS).format(noun=f"a {noun}"))  # fmt: skip
+    text = FORMS[form].format(
+        subject=subject,
+        twist=dice.pick(TWISTS),
+        pair=dice.pick(PAIRS),
+        question=dice.pick(QUESTIONS).format(noun=f"a {noun}"),
+    )
     share = int(hashlib.sha256(noun.encode()).hexdigest(), 16) % 20
-    return {"number": number, "prompt": re.sub(r"\ba (?=[aeiou])", "an ", text), "kind": form, "unit": noun,
-            "split": {0: "test", 1: "validation"}.get(share, "train")}  # fmt: skip
+    return {
+        "number": number,
+        "prompt": re.sub(r"\ba (?=[aeiou])", "an ", text),
+        "kind": form,
+        "unit": noun,
+        "split": {0: "test", 1: "validation"}.get(share, "train"),
+    }
 
 
 def problem(text: str) -> str:
@@ -153,13 +186,24 @@ def write(folder: Path, seconds: float, prompts_per_batch: int) -> None:
     started, tokens = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
         group = [prompt(number + i) for i in range(prompts_per_batch)]
-        asked = [tokenizer.apply_chat_template([{"role": "user", "content": item["prompt"]}], tokenize=False, add_generation_prompt=True)
-                 for item in group]  # fmt: skip
+        asked = [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": item["prompt"]}], tokenize=False, add_generation_prompt=True
+            )
+            for item in group
+        ]
         inputs = tokenizer(asked, return_tensors="pt", padding=True, add_special_tokens=False).to(device)
         torch.manual_seed(number)
         with torch.inference_mode():
-            out = model.generate(**inputs, max_new_tokens=320, do_sample=True, temperature=0.8, top_p=0.92,
-                                 num_return_sequences=TEXTS_PER_PROMPT, pad_token_id=tokenizer.pad_token_id or 0)  # fmt: skip
+            out = model.generate(
+                **inputs,
+                max_new_tokens=320,
+                do_sample=True,
+                temperature=0.8,
+                top_p=0.92,
+                num_return_sequences=TEXTS_PER_PROMPT,
+                pad_token_id=tokenizer.pad_token_id or 0,
+            )
         new = out[:, inputs["input_ids"].shape[1] :]
         tokens += int((new != (tokenizer.pad_token_id or 0)).sum())
         texts = tokenizer.batch_decode(new, skip_special_tokens=True)
@@ -195,8 +239,14 @@ def pack(folder: Path, keep: float, similarity: float = 0.6) -> None:
     limit = sorted(row["loss"] for row in rows)[int(keep * (len(rows) - 1))]
     unlike, kept = Unlike(similarity, 48), []
     for row in rows:
-        made = {"text": row["text"], "source": "smollm", "kind": row["kind"], "unit": row["unit"],
-                "split": row["split"], "id": str(row["number"])}  # fmt: skip
+        made = {
+            "text": row["text"],
+            "source": "smollm",
+            "kind": row["kind"],
+            "unit": row["unit"],
+            "split": row["split"],
+            "id": str(row["number"]),
+        }
         if row["loss"] <= limit and unlike(made):
             kept.append(made)
     data = "".join(json.dumps(row) + "\n" for row in kept).encode()

@@ -31,9 +31,13 @@ def train(texts: list[str], entries: int, folder: Path, context: int):
     folder.mkdir(parents=True, exist_ok=True)
     learner.save_model(str(folder))
     tokenizer = GPT2TokenizerFast(
-        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"), unk_token=END, bos_token=END, eos_token=END,
+        vocab=str(folder / "vocab.json"),
+        merges=str(folder / "merges.txt"),
+        unk_token=END,
+        bos_token=END,
+        eos_token=END,
         model_max_length=context,
-    )  # fmt: skip
+    )
     tokenizer.save_pretrained(folder)
     return AutoTokenizer.from_pretrained(folder)
 

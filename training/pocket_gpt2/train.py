@@ -37,10 +37,18 @@ def new_model(config: dict, entries: int, end: int, dropout: float) -> GPT2LMHea
     """
     model = GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=entries, n_positions=config["context"], bos_token_id=end, eos_token_id=end, pad_token_id=end,
-            resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=dropout, dtype="float32", **config["sizes"][config["size"]],
+            vocab_size=entries,
+            n_positions=config["context"],
+            bos_token_id=end,
+            eos_token_id=end,
+            pad_token_id=end,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+            dtype="float32",
+            **config["sizes"][config["size"]],
         )
-    )  # fmt: skip
+    )
     if 2 * model.num_parameters() > LIMIT:
         raise BookError(
             f"The size {config['size']} takes {2 * model.num_parameters():,} bytes as float16: the limit is {LIMIT:,}."
@@ -83,9 +91,15 @@ def learning_rate(step: int, total: int, config: dict) -> float:
 
 
 def train(
-    tokens: dict[str, np.ndarray], folder: Path, config: dict, entries: int, end: int,
-    max_steps: int | None = None, stop_after: int | None = None, device: str | None = None,
-) -> tuple[GPT2LMHeadModel, list[dict]]:  # fmt: skip
+    tokens: dict[str, np.ndarray],
+    folder: Path,
+    config: dict,
+    entries: int,
+    end: int,
+    max_steps: int | None = None,
+    stop_after: int | None = None,
+    device: str | None = None,
+) -> tuple[GPT2LMHeadModel, list[dict]]:
     """Train, or go on training, in a folder.
 
     Args:
@@ -122,8 +136,9 @@ def train(
     plain = [p for p in model.parameters() if p.dim() < 2]
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": options["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
-        lr=options["learning_rate"], betas=(0.9, 0.95),
-    )  # fmt: skip
+        lr=options["learning_rate"],
+        betas=(0.9, 0.95),
+    )
     model, optimizer = accelerator.prepare(model, optimizer)
 
     start = 0
@@ -154,8 +169,13 @@ def train(
         if done % options["log_every"] == 0 or done == finish:
             mean = torch.stack(losses).mean().item()
             seconds = time.perf_counter() - clock
-            entry = {"step": done, "loss": round(mean, 5), "rate": round(rate, 7), "tokens": done * batch.numel(),
-                     "tokens_per_second": round(seen / seconds)}  # fmt: skip
+            entry = {
+                "step": done,
+                "loss": round(mean, 5),
+                "rate": round(rate, 7),
+                "tokens": done * batch.numel(),
+                "tokens_per_second": round(seen / seconds),
+            }
             if not math.isfinite(mean):
                 raise BookError(
                     f"The loss is {mean} at step {done}: lower training.learning_rate and resume."

@@ -31,12 +31,14 @@ class Dice:
         """One of the keys, with probability in proportion to its value."""
         total = sum(options.values())
         point = self._random.random() * total
+        chosen = None
         for option, weight in options.items():
+            chosen = option
             point -= weight
             if point < 0:
                 break
-        self.bits -= math.log2(weight / total)
-        return option
+        self.bits -= math.log2(options[chosen] / total)
+        return chosen
 
     def chance(self, probability: float) -> bool:
         """True with the given probability."""

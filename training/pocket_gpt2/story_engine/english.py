@@ -10,15 +10,36 @@ MODALS = {
     "must": ("had to", "must"),
     "may": ("might", "may"),
 }
-_PLURALS = {"child": "children", "mouse": "mice", "goose": "geese", "foot": "feet", "tooth": "teeth",
-            "sheep": "sheep", "fish": "fish", "deer": "deer", "man": "men", "woman": "women", "leaf": "leaves",
-            "loaf": "loaves", "knife": "knives", "shelf": "shelves", "scarf": "scarves", "wolf": "wolves",
-            "calf": "calves", "ox": "oxen", "half": "halves", "thief": "thieves"}  # fmt: skip
-_DOUBLED = set("stop hop skip slip drop grab hug nod pat rub tap tip trip step clap chat plan pin pop rip rob "
-               "beg dig drag drip flap grin hum jog knit mop plug scrub shrug snap spot stir swap tug wag wrap zip "
-               "whip trot sit run swim win cut put let get set shut hit forget begin spin dip sob "
-               "flip fit bob pet tan slam cram plod shed split bat dab jab nip pad sip skim snip strum thud "
-               "drum quarrel travel signal pedal label patrol strum equip peg prop sag sip scan whir quit admit permit regret refer prefer occur".split())  # fmt: skip
+_PLURALS = {
+    "child": "children",
+    "mouse": "mice",
+    "goose": "geese",
+    "foot": "feet",
+    "tooth": "teeth",
+    "sheep": "sheep",
+    "fish": "fish",
+    "deer": "deer",
+    "man": "men",
+    "woman": "women",
+    "leaf": "leaves",
+    "loaf": "loaves",
+    "knife": "knives",
+    "shelf": "shelves",
+    "scarf": "scarves",
+    "wolf": "wolves",
+    "calf": "calves",
+    "ox": "oxen",
+    "half": "halves",
+    "thief": "thieves",
+}
+_DOUBLED = set(
+    "stop hop skip slip drop grab hug nod pat rub tap tip trip step clap chat plan pin pop rip rob "
+    "beg dig drag drip flap grin hum jog knit mop plug scrub shrug snap spot stir swap tug wag wrap zip "
+    "whip trot sit run swim win cut put let get set shut hit forget begin spin dip sob "
+    "flip fit bob pet tan slam cram plod shed split bat dab jab nip pad sip skim snip strum thud "
+    "drum quarrel travel signal pedal label patrol strum equip peg prop sag sip scan whir quit admit permit "
+    "regret refer prefer occur".split()
+)
 
 
 @cache
@@ -105,11 +126,15 @@ def _capital(match: re.Match) -> str:
     return before + match[2].upper()
 
 
-_SHORT = [(r"\b(did|does|do|was|were|is|are|could|would|had|has|have|should) not\b", r"\1n't"),
-          (r"\b([Cc])annot\b|\b([Cc])an not\b", lambda m: f"{m[1] or m[2]}an't"), (r"\b([Ww])ill not\b", r"\1on't"),
-          (r"\b(I|you|they|we|You|They|We) (will)\b(?!,)", r"\1'll"),
-          (r"\bI am\b(?! ?[.,!?])", "I'm"), (r"(?<!here )\b([Ii]t|[Tt]hat|[Hh]ere|[Ww]hat) is\b(?! ?[.,!?])", r"\1's"),
-          (r"\b([Ll])et us\b", r"\1et's")]  # fmt: skip
+_SHORT = [
+    (r"\b(did|does|do|was|were|is|are|could|would|had|has|have|should) not\b", r"\1n't"),
+    (r"\b([Cc])annot\b|\b([Cc])an not\b", lambda m: f"{m[1] or m[2]}an't"),
+    (r"\b([Ww])ill not\b", r"\1on't"),
+    (r"\b(I|you|they|we|You|They|We) (will)\b(?!,)", r"\1'll"),
+    (r"\bI am\b(?! ?[.,!?])", "I'm"),
+    (r"(?<!here )\b([Ii]t|[Tt]hat|[Hh]ere|[Ww]hat) is\b(?! ?[.,!?])", r"\1's"),
+    (r"\b([Ll])et us\b", r"\1et's"),
+]
 
 
 def contract(text: str) -> str:

@@ -51,7 +51,7 @@ def questions(count: int, split: str = "test", seed: object = 0) -> list[Questio
 def ask(document: Document, dice: Dice) -> Question | None:
     """A question about a story, or None where there is nothing to ask.
 
-    In half of the cases the answer is not the last mentioned of the choices, if the story has such a moment.
+    In most cases the answer is not the last mentioned of the choices, if the story has such a moment.
     """
     kid = document.cast["kid"]
     if kid.name not in document.text:
@@ -102,8 +102,14 @@ def _question(document: Document, index: int, fact: Fact, dice: Dice) -> Questio
         others += dice.sample(same, max(0, 3 - len(others)))
     if not others:
         return None
-    return Question(f"{said} {head}", " " + answer, tuple(" " + other for other in others[:3]), _kind(fact),
-                    " ".join(document.scenes), document.seed)  # fmt: skip
+    return Question(
+        f"{said} {head}",
+        " " + answer,
+        tuple(" " + other for other in others[:3]),
+        _kind(fact),
+        " ".join(document.scenes),
+        document.seed,
+    )
 
 
 def _last_is_right(question: Question) -> bool:

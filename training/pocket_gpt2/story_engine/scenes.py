@@ -12,7 +12,8 @@ A scene begins with ``== name`` and a head of ``key: value`` lines, then come it
 A line may be optional (``? …``, told half the time), or one of several (``1) …``, ``2) …``: of a run of numbered
 lines, all those with one number happen). ``~so``, ``~but`` and ``~then`` before a text say how it follows from
 the line before. Heads: ``in`` (places), ``bind`` (things and others), ``title``, ``kind``, ``with`` (world:
-people, woods or any), ``split`` (where it is not left to chance), ``cols`` and ``+`` rows (every row makes a scene type of its own).
+people, woods or any), ``split`` (where it is not left to chance), ``cols`` and ``+`` rows (every row makes a
+scene type of its own).
 """
 
 import hashlib

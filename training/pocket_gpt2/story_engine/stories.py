@@ -16,8 +16,17 @@ from training.pocket_gpt2.story_engine.templates import DATA, expand, lexicon, p
 from training.pocket_gpt2.story_engine.world import Contradiction, Entity, World
 
 ACTORS = ("kid", "pal", "sib", "mum", "gran", "pet", "adult")
-_LETTERS = {"take": "XTS", "put": "XTS", "drop": "XT", "give": "XTY", "find": "XT", "make": "XT", "use": "XT",
-            "go": "XP", "snatch": "XT"}  # fmt: skip
+_LETTERS = {
+    "take": "XTS",
+    "put": "XTS",
+    "drop": "XT",
+    "give": "XTY",
+    "find": "XT",
+    "make": "XT",
+    "use": "XT",
+    "go": "XP",
+    "snatch": "XT",
+}
 _ROLE = re.compile(r"\{([\w+]+)")
 
 
@@ -204,8 +213,15 @@ class _Builder:
                 of=kid,
             )
         title = dice.pick(["Mrs", "Miss", "Old Mrs"] if she else ["Mr", "Mr", "Old Mr"])
-        return Entity(role, "person", "woman" if she else "man", name=f"{title} {dice.pick(lexicon()['surname']['words'])}",
-                      pronoun=pronoun, kin=dice.pick(["neighbour", "neighbour", "friend"]), of=kid)  # fmt: skip
+        return Entity(
+            role,
+            "person",
+            "woman" if she else "man",
+            name=f"{title} {dice.pick(lexicon()['surname']['words'])}",
+            pronoun=pronoun,
+            kin=dice.pick(["neighbour", "neighbour", "friend"]),
+            of=kid,
+        )
 
     def _creature(self, role: str, pronoun: str, kid: Entity | None) -> Entity:
         dice = self.dice
@@ -242,8 +258,11 @@ class _Builder:
 
     def _spot(self, place: Entity, preposition: str = "") -> Entity:
         taken = {spot.noun for spot in self.cast.values() if spot.kind == "spot"}
-        options = [pair for pair in places()[place.noun].spots
-                   if pair[1] not in taken | self.nouns and (not preposition or pair[0] == preposition)]  # fmt: skip
+        options = [
+            pair
+            for pair in places()[place.noun].spots
+            if pair[1] not in taken | self.nouns and (not preposition or pair[0] == preposition)
+        ]
         if not options:
             raise Contradiction(f"{place} has no more spots {preposition}")
         pair = self.dice.pick(options)
@@ -303,9 +322,14 @@ class _Builder:
             noun
             for noun, place in places().items()
             if place.world in (self.scenery, "any")
-            and any(w == noun.replace(" ", "_") or w in place.groups or w == "any"
-                    or w == ("indoors" if place.indoors else "outdoors") for w in wanted)
-        ]  # fmt: skip
+            and any(
+                w == noun.replace(" ", "_")
+                or w in place.groups
+                or w == "any"
+                or w == ("indoors" if place.indoors else "outdoors")
+                for w in wanted
+            )
+        ]
 
     # -- scenes ----------------------------------------------------------------------------------------------
 
@@ -522,8 +546,13 @@ class _Builder:
                             for spot in cast
                             if spot.kind == "spot" and spot.place is self.world.at[actor]
                         ]
-                        moves += [("give", actor, thing, other) for other in cast
-                                  if other.acts and other is not actor and self.world.at[other] is self.world.at[actor]]  # fmt: skip
+                        moves += [
+                            ("give", actor, thing, other)
+                            for other in cast
+                            if other.acts
+                            and other is not actor
+                            and self.world.at[other] is self.world.at[actor]
+                        ]
                     elif together and position[0] != "with":
                         moves += [("take", actor, thing)] * 2
             moves = [move for move in moves if move[1] is not last_actor] or moves
@@ -612,9 +641,16 @@ class _Builder:
     def document(self, kind: str) -> Document:
         """The finished text."""
         return Document(
-            text=layout(self.told), kind=kind, scenes=tuple(self.scene_names), seed=self.seed, bits=self.dice.bits,
-            tense=self.voice.tense,             lines=list(self.told), facts=list(self.facts), cast=dict(self.cast),
-        )  # fmt: skip
+            text=layout(self.told),
+            kind=kind,
+            scenes=tuple(self.scene_names),
+            seed=self.seed,
+            bits=self.dice.bits,
+            tense=self.voice.tense,
+            lines=list(self.told),
+            facts=list(self.facts),
+            cast=dict(self.cast),
+        )
 
 
 def layout(lines: list[str]) -> str:
@@ -661,9 +697,17 @@ def story(seed: object, split: str | None = "train") -> Document:
 
 
 _OPENINGS = (
-    "who", "when", "who when", "who likes", "who likes when", "likes", "when weather", "weather who", "who weather",
+    "who",
+    "when",
+    "who when",
+    "who likes",
+    "who likes when",
+    "likes",
+    "when weather",
+    "weather who",
+    "who weather",
     "weather who likes",
-)  # fmt: skip
+)
 
 
 def _open(builder: _Builder) -> None:

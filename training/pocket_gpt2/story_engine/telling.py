@@ -23,7 +23,10 @@ INTO = {"in": "into", "on": "onto"}
 _TOKEN = re.compile(r"\{([\w+]+)('s)?(?:\.(\w+))?\}|\[([\w ]+?)(:p)?\]")
 _CLAUSE = re.compile(r'^\{(\w+(?:\+\w+)?)\} \[(\w+)\] [^.!?":;]*\.$')
 _SENTENCE_END = re.compile(r'[.!?]"?\s')
-_DETERMINED = r"(?i)\b(the|a|an|every|no|this|that|it|there|nobody|everybody|everything|something|nothing|some|all|these|two|three|both)\b( [\w']+){0,3} ?$"
+_DETERMINED = (
+    r"(?i)\b(the|a|an|every|no|this|that|it|there|nobody|everybody|everything|something|nothing|some|all|these|two"
+    r"|three|both)\b( [\w']+){0,3} ?$"
+)
 _BETWEEN = (
     "and",
     "then",
@@ -40,7 +43,9 @@ _BETWEEN = (
     "who",
     "but",
 )
-_SMALL_WORD = r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Everything|Nobody|Of|Sun)\b"
+_SMALL_WORD = (
+    r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Nobody|Of)\b"
+)
 _PLURAL_WORDS = {
     "people",
     "children",
@@ -287,8 +292,11 @@ class Teller:
     def _group(self, entities: list[Entity], form: str, possessive: bool) -> str:
         narrator = self.voice.narrator in entities
         recent = all(self.last.get(entity, -9) >= self.sentence - 1 for entity in entities)
-        others = [other for other, seen in self.last.items()
-                  if seen >= self.sentence - 1 and other not in entities and (other.pronoun == "they" or other.acts)]  # fmt: skip
+        others = [
+            other
+            for other, seen in self.last.items()
+            if seen >= self.sentence - 1 and other not in entities and (other.pronoun == "they" or other.acts)
+        ]
         if form == "name":
             return english.listing([entity.name or entity.noun for entity in entities])
         if form == "self":
@@ -311,9 +319,14 @@ class Teller:
     # -- speech ----------------------------------------------------------------------------------------------
 
     def _tag(self, who: Entity, form: str) -> str:
-        verb = self.dice.pick({
-            "said": ["say"], "asked": ["ask"],
-            "cried": ["cry", "call", "shout", "cry", "exclaim"], "whispered": ["whisper", "whisper", "murmur"]}[form])  # fmt: skip
+        verb = self.dice.pick(
+            {
+                "said": ["say"],
+                "asked": ["ask"],
+                "cried": ["cry", "call", "shout", "cry", "exclaim"],
+                "whispered": ["whisper", "whisper", "murmur"],
+            }[form]
+        )
         words = self.refer(who)
         inverted = words not in ("I", "he", "she", "it") and self.dice.chance(0.65)
         spoken = self._verb(verb, False)
