@@ -61,7 +61,7 @@ PAIRS = (
 )
 BANNED = re.compile(
     r"(?i)\b(as an ai|language model|i cannot|i can't assist|sure[,!]|certainly[,!]|here(?: is|'s) (?:a|the|your)|"
-    r"in conclusion|the moral|title:|note:|prompt|user|assistant|kill\w*|murder\w*|blood\w*|sex\w*|drug\w*|weapon\w*|gun|"
+    r"in conclusion|the moral|title:|note:|prompt|assistant|kill\w*|murder\w*|blood\w*|sex\w*|drugs?|weapon\w*|gun|"
     r"alcohol|beer|wine|god|jesus|allah|president|democrat\w*|republican\w*|nazi\w*|http\S*|www\S*)\b"
 )
 

@@ -114,6 +114,7 @@ def tidy(text: str) -> str:
     text = re.sub(r"\s+", " ", text).strip()
     text = re.sub(r" ([,.!?;:])", r"\1", text)
     text = re.sub(r",\s*([,.!?])", r"\1", text)
+    text = re.sub(r"""([!?]")\.""", r"\1", text)
     text = _AN.sub(lambda match: (match[1] or match[2]) + "n ", text)
     return re.sub(r'(^"?|[.!?]"? "?|[.!?:,] ")([a-z])', _capital, text)
 

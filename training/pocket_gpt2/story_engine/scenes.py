@@ -53,6 +53,11 @@ class Scene:
     fixed: str = ""
 
     @property
+    def family(self) -> str:
+        """The name without the row: a story takes one scene of a family at most."""
+        return self.name.split(":")[0]
+
+    @property
     def split(self) -> str:
         """Which split the scene type belongs to; rows of a family are told apart too. Endings are for all."""
         if self.fixed or self.kind == "ending":

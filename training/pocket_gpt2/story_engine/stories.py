@@ -670,7 +670,10 @@ def story(seed: object, split: str | None = "train") -> Document:
     builder = _Builder(f"story {split} {seed}", split)
     dice = builder.dice
     pool = list(scenes("scene", builder.scenery, split))
-    chosen = dice.sample(pool, dice.weighted({1: 0.5, 2: 0.36, 3: 0.14}))
+    chosen: list[Scene] = []
+    for scene in dice.sample(pool, dice.weighted({1: 0.5, 2: 0.36, 3: 0.14})):
+        if scene.family not in {other.family for other in chosen}:
+            chosen.append(scene)
     builder.teller.sentence = 5
     start = builder._matching(chosen[0].places)
     builder.world.go(builder.cast["kid"], builder._place(dice.pick(start)))
@@ -763,12 +766,13 @@ def explanation(seed: object, split: str | None = "train") -> Document:
     speaker, asked = builder._speech(Line(speaker="kid", texts=(question,)), "", False)
     if dice.chance(0.5):
         facts[0] = f"{expand('<explain-start>', dice)} {facts[0]}"
+    remarks = dice.sample(phrases()["interject"], 8)
     while facts:
         count = dice.pick([1, 2, 2, 3])
         part, facts = facts[:count], facts[count:]
         speaker, asked = builder._speech(Line(speaker=answerer, texts=(" ".join(part),)), speaker, asked)
         if facts:
-            speaker, asked = builder._speech(Line(speaker="kid", texts=("<interject>",)), speaker, asked)
+            speaker, asked = builder._speech(Line(speaker="kid", texts=(remarks.pop(),)), speaker, asked)
     if dice.chance(0.4):
         builder.try_play("ending")
     return builder.document("explanation")
