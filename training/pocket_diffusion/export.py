@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from bookkit.errors import BookError
-from training.pocket_diffusion import data, judges, train, vae, words
+from training.pocket_diffusion import data, judges, loop, train, vae, words
 from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
 
 TOTAL_LIMIT, FILE_LIMIT = 50_000_000, 45_000_000
@@ -48,7 +48,7 @@ def export(config: Config, target: Path) -> dict:
     Raises:
         BookError: the files are larger than the book allows.
     """
-    sprites = data.load(config)
+    sprites = data.load(config, loop.device())
     shutil.rmtree(target, ignore_errors=True)
     pipe = pipeline(config, sprites)
     modules = {"vae": pipe.vae, "text_encoder": pipe.text_encoder, "unet": pipe.unet}

@@ -8,6 +8,7 @@ flat graphics, and no perceptual network has to be downloaded), plus a very smal
 """
 
 import argparse
+import random
 
 import torch
 import torch.nn.functional as F
@@ -97,8 +98,6 @@ def standardise(vae, pictures: torch.Tensor, batch: int = 64) -> None:
 
 def trained(config: Config, sprites: data.Sprites):
     """The trained AutoencoderKL with standardised latents, in evaluation mode on the sprites' device."""
-    import random
-
     module = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae")
     vae = module.vae.eval().requires_grad_(False).to(sprites.device)
     rng = random.Random("standardise")
@@ -135,8 +134,6 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
 @torch.no_grad()
 def show(config: Config, sprites: data.Sprites) -> None:
     """Write ``vae.png``: held-out pictures above their reconstructions."""
-    import random
-
     vae = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae").vae.to(sprites.device)
     pictures = sprites.everything("pair") or sprites.everything("triple")
     real = sprites.composite(random.Random(1).sample(pictures, min(12, len(pictures))))

@@ -4,10 +4,11 @@ A genuine ``CLIPTokenizer`` (lower-cased, words end in ``</w>``), so that ``Stab
 ``AutoTokenizer`` load it like any other.
 """
 
+import json
 import random
 from pathlib import Path
 
-from training.pocket_diffusion.captions import ALIASES, BACKGROUNDS, plain
+from training.pocket_diffusion.captions import ALIASES, BACKGROUNDS, Picture, plain
 from training.pocket_diffusion.data import STYLES, Sprites, vary
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
@@ -28,7 +29,7 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
     texts = []
     for subject in sprites.subjects:
         for style in STYLES:
-            texts.append(sprites.caption(vary(_picture(subject, style, rng), rng), rng))
+            texts.append(sprites.caption(vary(Picture(subject, style, rng.choice(list(BACKGROUNDS))), rng), rng))
         texts += [plain(tag) for tag in sprites.tags[subject]] + list(ALIASES.get(subject, ()))
     bpe = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "),
@@ -40,8 +41,6 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
     trainer = trainers.BpeTrainer(vocab_size=vocabulary - 256 - 2, initial_alphabet=alphabet, show_progress=False,
                                   end_of_word_suffix="</w>")  # fmt: skip
     bpe.train_from_iterator(texts, trainer)
-    import json
-
     model = json.loads(bpe.to_str())["model"]
     learned = [token for token, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
     tokens = list(dict.fromkeys(alphabet + [letter + "</w>" for letter in alphabet] + learned)) + [BEGIN, END]
@@ -49,12 +48,6 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges,
                          model_max_length=length, bos_token=BEGIN, eos_token=END, unk_token=END,
                          pad_token=END)  # fmt: skip
-
-
-def _picture(subject: str, style: str, rng: random.Random):
-    from training.pocket_diffusion.captions import Picture
-
-    return Picture(subject, style, rng.choice(list(BACKGROUNDS)))
 
 
 def load(config, sprites: Sprites):
