@@ -69,7 +69,8 @@ def ask(document: Document, dice: Dice) -> Question | None:
     hard = [question for question in asked if not _last_is_right(question)]
     if hard and dice.chance(0.7):
         asked = hard
-    kind = dice.pick(sorted({question.kind for question in asked}))
+    kinds = sorted({question.kind for question in asked})
+    kind = "belief" if "belief" in kinds else dice.pick(kinds)  # the rarest kind goes first
     return dice.pick([question for question in asked if question.kind == kind])
 
 

@@ -365,10 +365,10 @@ class _Builder:
                 speaker, asked = self._speech(line, speaker, asked)
                 continue
             flats = self._act(line)
-            for flat in flats:
+            for flat, known in flats:
                 link, _, flat = flat[1:].partition(" ") if flat.startswith("~") else ("", "", flat)
                 plain.append((flat, link, bool(line.action)))
-                facts.append(self._known())
+                facts.append(known)
             if flats:
                 speaker = ""
             if flats and self.dice.chance(self.voice.detail * 0.5) and (aside := self._aside()):
@@ -471,8 +471,8 @@ class _Builder:
 
     # -- actions ---------------------------------------------------------------------------------------------
 
-    def _act(self, line: Line) -> list[str]:
-        """Change the world as a line says; return the templates that tell it."""
+    def _act(self, line: Line) -> list[tuple[str, tuple[Fact, ...]]]:
+        """Change the world as a line says; return the templates that tell it, each with what is so after it."""
         if line.action and line.action[0] == "simulate":
             return self._simulate(int(line.action[1]), [self.cast[role] for role in line.action[2:]])
         texts = list(line.texts)
@@ -484,7 +484,7 @@ class _Builder:
                 texts = self._tellings(name, roles, before)
         if not texts:
             return []
-        return [self._expand(self.dice.pick(texts))]
+        return [(self._expand(self.dice.pick(texts)), self._known())]
 
     def _apply(self, name: str, roles: list[str], silent: bool = False) -> None:
         if name == "time":
@@ -516,8 +516,8 @@ class _Builder:
             thing = self.cast[roles[1]]
             anchor = before[1] if before else None
             if anchor is not None and anchor.kind == "spot":
-                key, self.cast["_from"] = f"{name}-from", anchor
-                named["S"] = "_from"
+                key, named["S"] = f"{name}-from", f"_from{len(self.cast)}"
+                self.cast[named["S"]] = anchor  # a role of its own: the sentence is rendered later
             if thing.mass or thing.pronoun == "they":
                 key = key if key in _actions() else name
         if name == "go":
@@ -527,7 +527,7 @@ class _Builder:
             key = "drop"
         return [re.sub(r"\{([A-Z])(?=[}'.+])", lambda m: "{" + named[m[1]], text) for text in _actions()[key]]
 
-    def _simulate(self, steps: int, cast: list[Entity]) -> list[str]:
+    def _simulate(self, steps: int, cast: list[Entity]) -> list[tuple[str, tuple[Fact, ...]]]:
         """Some random possible moves of these actors, things and spots, told one by one."""
         role = {entity: name for name, entity in self.cast.items()}
         things = [entity for entity in cast if entity.kind == "thing"]
@@ -562,7 +562,7 @@ class _Builder:
             roles = [role[actor], role[thing], *(role[entity] for entity in rest)]
             before = self.world.where.get(thing)
             self._apply(name, roles)
-            flats.append(expand(self.dice.pick(self._tellings(name, roles, before)), self.dice))
+            flats.append((self._expand(self.dice.pick(self._tellings(name, roles, before))), self._known()))
             last_thing, last_actor = thing, actor
         return flats
 
