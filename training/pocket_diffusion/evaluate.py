@@ -212,7 +212,8 @@ def table(result: dict) -> str:
     titles = {"train": "seen combinations", "triple": "held-out background", "pair": "held-out style"}
     rows = {"generated": "generated", "real": "real pictures", "nearest_caption": "nearest caption"}
     lines = [f"Guidance {result['guidance']:g}, {result['steps']} DDIM steps, seeds {result['seeds']}; "
-             "95 % bootstrap intervals over prompts.", "",
+             "95 % bootstrap intervals over prompts. \"all\": style, background and subject (in the first five) "
+             "are right; \"all strict\": the subject comes first.", "",
              "| prompts | pictures | " + " | ".join(key.replace("_", " ") for key in MEASURES) + " |",
              "|---" * (len(MEASURES) + 2) + "|"]  # fmt: skip
     for name, title in titles.items():
