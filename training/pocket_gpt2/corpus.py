@@ -11,6 +11,7 @@ import lzma
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from bookkit.errors import BookError
@@ -105,7 +106,9 @@ def build(folder: Path, config: dict) -> dict:
     numbers: dict = {}
     for split in reversed(SPLITS):
         before = unlike.refused
-        rows = [*shelf_rows("austen", split), *shelf_rows("smollm", split)]
+        rows = [
+            row for name in ("austen", "smollm") for row in islice(shelf_rows(name, split), config["shelf"])
+        ]
         rows += list(engine_rows(config["engine"][split], split))
         kept = [row for row in rows if unlike(row)]
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode()
