@@ -78,10 +78,12 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
         timeout=TIMEOUT_SECONDS,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
-        # nbclient's stand-in for output widgets needs the state; it is never written to the notebook.
-        store_widget_state=True,
+        store_widget_state=False,
         record_timing=False,
     )
+    # A page shows no widgets. nbclient's stand-in for output widgets, with messages of its own to the
+    # kernel, can leave both sides waiting for each other on a busy machine.
+    client.widget_registry = {}
     try:
         with meter.measure() as here, client.setup_kernel():
             with meter.measure(client.km.provisioner.pid) as kernel:

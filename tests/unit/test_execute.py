@@ -95,3 +95,14 @@ def test_a_named_folder_counts_with_what_it_holds(book):
 def test_roles_are_read_from_the_cells():
     cells = [new_code_cell('bookkit.model("chat")\nbookkit.model( "gpt2" )'), new_markdown_cell('bookkit.model("no")')]
     assert execute.roles(new_notebook(cells=cells)) == ["chat", "gpt2"]
+
+
+def test_controls_run_and_leave_no_state(book):
+    notebook = nbformat.read(book, as_version=4)
+    notebook.cells[2].source = (
+        "import ipywidgets\n\n@ipywidgets.interact(x=3)\ndef show(x):\n    print(x * x)\n    display(x)"
+    )
+    nbformat.write(notebook, book)
+    executed = nbformat.read(execute.execute(book), as_version=4)
+    assert any("widget-view" in kind for output in executed.cells[2].outputs for kind in output.get("data", {}))
+    assert "widgets" not in executed.metadata
