@@ -204,10 +204,10 @@ def train(
 
 
 def _bf16(device: str | None) -> bool:
-    """Whether bfloat16 helps: on a GPU that has it, and on a CPU with matrix units for it."""
+    """Whether bfloat16 helps: on a GPU that has it, and on a CPU with instructions for it."""
     if device != "cpu" and torch.cuda.is_available():
         return torch.cuda.is_bf16_supported()
-    return torch.cpu._is_amx_tile_supported()
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
 @torch.no_grad()
