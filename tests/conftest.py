@@ -46,9 +46,9 @@ def executed():
     @functools.cache
     def run(path: Path):
         try:
-            from tools.execute import executed_copy
+            from tools.execute import execute
 
-            return executed_copy(path)
+            return execute(path)
         except (ImportError, BookError) as error:  # kept, so that a broken chapter runs once, not once a test
             return error
 

@@ -141,11 +141,6 @@ def execute(path: Path) -> Path:
     return executed
 
 
-def executed_copy(path: Path) -> Path:
-    """Return the executed copy of a chapter, executing it first where needed (for the tests)."""
-    return execute(Path(path))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="names such as 02_tokenization; all of _toc.yml without any")
