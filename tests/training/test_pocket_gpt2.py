@@ -158,7 +158,17 @@ def test_verbs(verb, past, present, ing):
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory):
+def own_accelerator():
+    """Accelerate keeps one precision a process; what an earlier recipe's tests chose must not bind this one."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def work(own_accelerator, tmp_path_factory):
     """The whole chain in small, once."""
     folder = tmp_path_factory.mktemp("pocket-gpt2")
     assert main(["all", "--smoke", "--work", str(folder)]) == 0
