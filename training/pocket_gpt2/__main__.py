@@ -1,11 +1,13 @@
 """The steps of the recipe: ``python -m training.pocket_gpt2 STEP [--smoke] [--work FOLDER]``.
 
 corpus      gather, clean and split the texts
+sample      write the part of the corpus that the chapters read into the repository
 tokenizer   train the byte-level BPE and turn the texts into ids
 sweep       train every size for a while and compare
 train       train the chosen size, or go on where it stopped
-evaluate    measure everything and write results.json
-all         corpus, tokenizer, train, evaluate
+export      write the model as the book ships it
+evaluate    measure what is shipped and write results.json
+all         corpus, tokenizer, train, export, evaluate
 """
 
 import argparse
@@ -19,10 +21,17 @@ import numpy as np
 from bookkit.errors import BookError
 from training.pocket_gpt2 import corpus, settings, tokenizer
 
+SHIPPED = "pocket-gpt2"  # folder of the model as the book ships it
+
 
 def corpus_step(work: Path, config: dict) -> None:
     """Write the splits and print their figures."""
     print(json.dumps(corpus.build(work / "corpus", config["corpus"]), indent=1))
+
+
+def sample_step(work: Path, config: dict) -> None:
+    """Write the part of the corpus that the chapters read into the repository."""
+    corpus.write_sample(work / "corpus", config["corpus"]["sample"], config["seed"])
 
 
 def tokenizer_step(work: Path, config: dict) -> None:
@@ -41,24 +50,19 @@ def _tokens(work: Path) -> dict[str, np.ndarray]:
     try:
         return {split: np.load(work / f"{split}.npy") for split in ("train", "validation")}
     except OSError as error:
-        raise BookError(
-            f"{error.filename} cannot be read: run `python -m training.pocket_gpt2 tokenizer`."
-        ) from error
+        raise BookError(f"{error.filename} cannot be read: run `python -m training.pocket_gpt2 tokenizer`.") from error
 
 
 def _run(work: Path, config: dict, folder: Path, **options):
     from training.pocket_gpt2.train import train
 
     words = tokenizer.load(work / "tokenizer")
-    return train(
-        _tokens(work), folder, config, len(words), words.convert_tokens_to_ids(tokenizer.END), **options
-    )
+    return train(_tokens(work), folder, config, len(words), words.convert_tokens_to_ids(tokenizer.END), **options)
 
 
 def train_step(work: Path, config: dict, stop_after: int | None = None) -> None:
     """Train the chosen size; resume where there are checkpoints."""
     model, _ = _run(work, config, work / "run", stop_after=stop_after)
-    tokenizer.load(work / "tokenizer").save_pretrained(work / "run" / "model")
     print(f"{model.num_parameters():,} parameters")
 
 
@@ -82,15 +86,23 @@ def sweep_step(work: Path, config: dict) -> None:
     print(json.dumps(results, indent=1))
 
 
+def export_step(work: Path, config: dict) -> None:
+    """Write the trained model as the book ships it."""
+    from training.pocket_gpt2.export import export
+
+    files = export(work / "run" / "model", work / "tokenizer", work / SHIPPED)
+    print(json.dumps(files, indent=1))
+
+
 def evaluate_step(work: Path, config: dict) -> None:
-    """Measure the trained model and write results.json."""
+    """Measure the shipped model and write results.json."""
     from transformers import AutoModelForCausalLM
 
     from training.pocket_gpt2.evaluate import evaluate
 
-    folder = work / "run" / "model"
+    folder = work / SHIPPED
     if not folder.exists():
-        raise BookError(f"There is no trained model in {folder}: run `python -m training.pocket_gpt2 train`.")
+        raise BookError(f"There is no model in {folder}: run `python -m training.pocket_gpt2 export`.")
     report = evaluate(
         AutoModelForCausalLM.from_pretrained(folder),
         tokenizer.load(folder),
@@ -98,32 +110,28 @@ def evaluate_step(work: Path, config: dict) -> None:
         _tokens(work)["train"],
         config,
     )
-    (work / "results.json").write_text(
-        json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    (work / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
 STEPS = {
     "corpus": [corpus_step],
+    "sample": [sample_step],
     "tokenizer": [tokenizer_step],
     "sweep": [sweep_step],
     "train": [train_step],
+    "export": [export_step],
     "evaluate": [evaluate_step],
-    "all": [corpus_step, tokenizer_step, train_step, evaluate_step],
+    "all": [corpus_step, tokenizer_step, train_step, export_step, evaluate_step],
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; a foreseeable failure is one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.pocket_gpt2", description=__doc__.split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m training.pocket_gpt2", description=__doc__.split("\n\n")[0])
     parser.add_argument("step", choices=list(STEPS))
     parser.add_argument("--smoke", action="store_true", help="the whole chain in small, for tests")
-    parser.add_argument(
-        "--work", help="folder for everything that is made (default: POCKET_GPT2_DIR or the cache)"
-    )
+    parser.add_argument("--work", help="folder for everything that is made (default: POCKET_GPT2_DIR or the cache)")
     parser.add_argument("--stop-after", type=int, help="train: stop at this step; a later call goes on")
     options = parser.parse_args(arguments)
     try:

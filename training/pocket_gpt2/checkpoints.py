@@ -27,9 +27,7 @@ def save(folder: Path, step: int, write: Callable[[Path], None], keep: int) -> P
         shutil.rmtree(old, ignore_errors=True)
     draft.mkdir(parents=True)
     write(draft)
-    sums = {
-        str(path.relative_to(draft)): _sha256(path) for path in sorted(draft.rglob("*")) if path.is_file()
-    }
+    sums = {str(path.relative_to(draft)): _sha256(path) for path in sorted(draft.rglob("*")) if path.is_file()}
     (draft / MANIFEST).write_text(json.dumps({"step": step, "files": sums}, indent=1), encoding="utf-8")
     os.replace(draft, target)
     for old in found(folder)[:-keep]:

@@ -1,8 +1,7 @@
 """The corpus pocket_stories: gathered, rid of near-duplicates, split, checked, loaded.
 
-Sources: the story engine (remade from its seeds), texts of SmolLM2 (``smollm.jsonl.xz``, where it exists; see
-:mod:`smollm_texts`) and Jane Austen's novels (``austen.jsonl.xz``; see :mod:`austen`). A line of a split's file is
-a JSON object with the keys of :data:`FIELDS`. Splits are by scene type, prompt and book, never by line.
+Sources: the story engine (remade from its seeds) and seven novels (``novels.jsonl.xz``; see :mod:`novels`). A line of a
+split's file is a JSON object with the keys of :data:`FIELDS`. Splits are by scene type and book, never by line.
 """
 
 import hashlib
@@ -14,13 +13,16 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from bookkit.errors import BookError
 from training.pocket_gpt2.settings import ROOT, need_space
 from training.pocket_gpt2.story_engine.stories import document
 
-SHELF = ROOT / "data/corpora/pocket_stories"
+SAMPLE = ROOT / "data/corpora/pocket_stories/sample.jsonl.xz"
+NOVELS = ROOT / "data/corpora/pocket_stories/novels.jsonl.xz"
 SPLITS = ("train", "validation", "test")
-SOURCES = ("engine", "smollm", "austen")
+SOURCES = ("engine", "novels")
 FIELDS = {"text": str, "source": str, "kind": str, "unit": str, "id": str}
 BYTES_PER_DOCUMENT = 4000  # more than any document takes on disk, its shingles and tokens included
 
@@ -38,12 +40,9 @@ def engine_rows(count: int, split: str) -> Iterator[dict]:
         }
 
 
-def shelf_rows(name: str, split: str) -> Iterator[dict]:
-    """The rows of a committed file of the corpus that belong to a split; none where there is no such file."""
-    path = SHELF / f"{name}.jsonl.xz"
-    if not path.exists():
-        return
-    with lzma.open(path, "rt", encoding="utf-8") as lines:
+def novel_rows(split: str) -> Iterator[dict]:
+    """The passages of the novels that belong to a split."""
+    with lzma.open(NOVELS, "rt", encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             if row.pop("split") == split:
@@ -106,10 +105,8 @@ def build(folder: Path, config: dict) -> dict:
     numbers: dict = {}
     for split in reversed(SPLITS):
         before = unlike.refused
-        rows = [
-            row for name in ("austen", "smollm") for row in islice(shelf_rows(name, split), config["shelf"])
-        ]
-        rows += list(engine_rows(config["engine"][split], split))
+        rows = list(islice(novel_rows(split), config["shelf"]))
+        rows += engine_rows(config["engine"][split], split)
         kept = [row for row in rows if unlike(row)]
         data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept).encode()
         (folder / f"{split}.jsonl").write_bytes(data)
@@ -119,6 +116,27 @@ def build(folder: Path, config: dict) -> dict:
         }
     (folder / "statistics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
     return numbers
+
+
+def write_sample(folder: Path, counts: dict[str, int], seed: int, target: Path = SAMPLE) -> None:
+    """Write a random part of the splits as one compressed file, a line a text with its split: for the chapters.
+
+    Args:
+        folder: of the corpus.
+        counts: texts of each split.
+        seed: of the choice.
+        target: the file.
+    """
+    random = np.random.default_rng(seed)
+    rows = []
+    for split, count in counts.items():
+        texts = _read(folder / f"{split}.jsonl")
+        chosen = sorted(random.choice(len(texts), min(count, len(texts)), replace=False))
+        rows += [texts[number] | {"split": split} for number in chosen]
+    data = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    staging = target.with_name(target.name + ".new")
+    staging.write_bytes(lzma.compress(data, preset=9 | lzma.PRESET_EXTREME))
+    staging.rename(target)
 
 
 def describe(rows: list[dict]) -> dict:

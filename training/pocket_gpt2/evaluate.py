@@ -65,9 +65,7 @@ def fit(model, tokenizer, baseline: KneserNey, texts: list[str], context: int) -
         "five_gram_perplexity": round(float(np.exp(grams.mean())), 3),
         "five_gram_bits_per_byte": round(gram_bits, 4),
         "below_five_gram": round(1 - bits / gram_bits, 4),
-        "gzip_bits_per_byte": round(
-            8 * len(gzip.compress("\n\n".join(texts).encode(), 9, mtime=0)) / size, 4
-        ),
+        "gzip_bits_per_byte": round(8 * len(gzip.compress("\n\n".join(texts).encode(), 9, mtime=0)) / size, 4),
     }
 
 
@@ -80,11 +78,7 @@ def write(
     """Continuations of the prompts: greedy, or sampled at T = 0.8 within the top 0.95 of the probability."""
     end = tokenizer.convert_tokens_to_ids(END)
     torch.manual_seed(seed)
-    how = (
-        {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
-        if sampled
-        else {"do_sample": False}
-    )
+    how = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0} if sampled else {"do_sample": False}
     written = []
     for start in range(0, len(prompts), batch):
         ids = [[end, *row] for row in tokenizer(prompts[start : start + batch])["input_ids"]]
@@ -239,10 +233,7 @@ def _model_score(model, tokenizer, prompt: str, choices: list[str], context: int
 def _gram_score(baseline: KneserNey, tokenizer, prompt: str, choices: list[str]) -> list[float]:
     before = tokenizer(prompt, verbose=False)["input_ids"][-baseline.n :]
     afters = tokenizer(choices)["input_ids"]
-    return [
-        float(np.log(baseline.probabilities(np.array(before + after))[len(before) :]).sum())
-        for after in afters
-    ]
+    return [float(np.log(baseline.probabilities(np.array(before + after))[len(before) :]).sum()) for after in afters]
 
 
 # --- memorisation -------------------------------------------------------------------------------------------
@@ -317,9 +308,7 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
             ]
             report["fit"][f"{split}/{source}"] = fit(model, tokenizer, baseline, texts, context)
     engine = [row["text"] for row in corpus["test"] if row["source"] == "engine"]
-    report["fluency"] = fluency(
-        model, tokenizer, engine, options, context, seed, load_judge(options["judge"])
-    )
+    report["fluency"] = fluency(model, tokenizer, engine, options, context, seed, load_judge(options["judge"]))
     report["consistency"] = consistency(model, tokenizer, baseline, options["questions"], context)
     samples = [
         {
@@ -330,9 +319,7 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     ]
     overlaps = Overlaps(train, len(tokenizer))
     ids = [
-        np.array(row, dtype=np.int64)
-        for row in tokenizer([sample["text"] for sample in samples])["input_ids"]
-        if row
+        np.array(row, dtype=np.int64) for row in tokenizer([sample["text"] for sample in samples])["input_ids"] if row
     ]
     report["memorisation"] = {
         "longest_overlap_tokens": overlaps.longest(ids),

@@ -34,9 +34,7 @@ class KneserNey:
     def _level(self, keys: np.ndarray, counts: np.ndarray, order: int) -> dict:
         ones, twos, threes, fours = (max(1, int((counts == k).sum())) for k in (1, 2, 3, 4))
         y = ones / (ones + 2 * twos)
-        discounts = np.array(
-            [0.0, 1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes]
-        )
+        discounts = np.array([0.0, 1 - 2 * y * twos / ones, 2 - 3 * y * threes / twos, 3 - 4 * y * fours / threes])
         discounts = np.clip(discounts, [0, 0.1, 0.1, 0.1], [0, 0.95, 1.95, 2.95])
         contexts, starts = np.unique(keys // np.uint64(self.entries), return_index=True)
         totals = np.add.reduceat(counts, starts)

@@ -22,9 +22,7 @@ def settings(smoke: bool = False) -> dict:
 def _over(base: dict, change: dict) -> dict:
     merged = dict(base)
     for key, value in change.items():
-        merged[key] = (
-            _over(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-        )
+        merged[key] = _over(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
     return merged
 
 

@@ -25,9 +25,7 @@ def train(texts: list[str], entries: int, folder: Path, context: int):
     from transformers import AutoTokenizer, GPT2TokenizerFast
 
     learner = ByteLevelBPETokenizer()
-    learner.train_from_iterator(
-        texts, vocab_size=entries, min_frequency=2, special_tokens=[END], show_progress=False
-    )
+    learner.train_from_iterator(texts, vocab_size=entries, min_frequency=2, special_tokens=[END], show_progress=False)
     folder.mkdir(parents=True, exist_ok=True)
     learner.save_model(str(folder))
     tokenizer = GPT2TokenizerFast(

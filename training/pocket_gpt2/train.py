@@ -18,9 +18,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from bookkit.errors import BookError
 from training.pocket_gpt2 import checkpoints
+from training.pocket_gpt2.export import LIMIT
 from training.pocket_gpt2.settings import need_space
-
-LIMIT = 20_000_000  # bytes of the weights as float16
 
 
 def new_model(config: dict, entries: int, end: int, dropout: float) -> GPT2LMHeadModel:
@@ -76,9 +75,7 @@ def batches(
             offset, places = order(seed, epoch, len(tokens), context)
         rows = places[(step % per_epoch) * size : (step % per_epoch + 1) * size]
         yield torch.from_numpy(
-            np.stack([tokens[offset + r * context : offset + (r + 1) * context] for r in rows]).astype(
-                np.int64
-            )
+            np.stack([tokens[offset + r * context : offset + (r + 1) * context] for r in rows]).astype(np.int64)
         )
 
 
@@ -138,6 +135,7 @@ def train(
         [{"params": decay, "weight_decay": options["weight_decay"]}, {"params": plain, "weight_decay": 0.0}],
         lr=options["learning_rate"],
         betas=(0.9, 0.95),
+        fused=True,
     )
     model, optimizer = accelerator.prepare(model, optimizer)
 
@@ -150,9 +148,7 @@ def train(
     finish = min(total, stop_after or total)
     model.train()
     clock, seen, losses = time.perf_counter(), 0, []
-    for step, batch in enumerate(
-        batches(tokens["train"], options, context, config["seed"], start, finish), start
-    ):
+    for step, batch in enumerate(batches(tokens["train"], options, context, config["seed"], start, finish), start):
         rate = learning_rate(step, total, options)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -177,9 +173,7 @@ def train(
                 "tokens_per_second": round(seen / seconds),
             }
             if not math.isfinite(mean):
-                raise BookError(
-                    f"The loss is {mean} at step {done}: lower training.learning_rate and resume."
-                )
+                raise BookError(f"The loss is {mean} at step {done}: lower training.learning_rate and resume.")
             clock, seen, losses = time.perf_counter(), 0, []
             if done % options["validate_every"] == 0 or done == total:
                 entry["validation_loss"] = round(
@@ -219,9 +213,7 @@ def validate(model, tokens: np.ndarray, context: int, options: dict, accelerator
     losses = []
     for start in range(0, len(chosen), options["batch"]):
         part = chosen[start : start + options["batch"]]
-        batch = torch.from_numpy(
-            np.stack([tokens[r * context : (r + 1) * context] for r in part]).astype(np.int64)
-        )
+        batch = torch.from_numpy(np.stack([tokens[r * context : (r + 1) * context] for r in part]).astype(np.int64))
         batch = batch.to(accelerator.device)
         with accelerator.autocast():
             losses.append(model(input_ids=batch, labels=batch).loss.item() * len(part))

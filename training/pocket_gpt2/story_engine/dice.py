@@ -42,11 +42,7 @@ class Dice:
 
     def chance(self, probability: float) -> bool:
         """True with the given probability."""
-        return (
-            self.weighted({True: probability, False: 1 - probability})
-            if 0 < probability < 1
-            else probability >= 1
-        )
+        return self.weighted({True: probability, False: 1 - probability}) if 0 < probability < 1 else probability >= 1
 
     def sample(self, options: Sequence[T], count: int) -> list[T]:
         """Several different options, in random order."""

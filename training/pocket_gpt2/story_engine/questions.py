@@ -88,11 +88,7 @@ def _question(document: Document, index: int, fact: Fact, dice: Dice) -> Questio
     if fact.relation == "with":
         head += " with"
         others = sorted(
-            {
-                _name(e)
-                for e in document.cast.values()
-                if e.acts and _stands(_name(e).removeprefix("the "), said)
-            }
+            {_name(e) for e in document.cast.values() if e.acts and _stands(_name(e).removeprefix("the "), said)}
             - {answer}
         )
     else:

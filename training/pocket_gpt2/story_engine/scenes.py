@@ -125,11 +125,7 @@ def _fill(text: str, cells: dict[str, str]) -> str:
 
 
 def _scene(name: str, head: dict[str, str], body: list[str]) -> Scene:
-    bind = [
-        tuple(part.strip() for part in item.split("="))
-        for item in head.get("bind", "").split(";")
-        if item.strip()
-    ]
+    bind = [tuple(part.strip() for part in item.split("=")) for item in head.get("bind", "").split(";") if item.strip()]
     return Scene(
         name=name,
         kind=head.get("kind", "scene"),
@@ -151,9 +147,7 @@ def all_scenes() -> tuple[Scene, ...]:
             scenes += _scenes_of(block)
     names = [scene.name for scene in scenes]
     if len(set(names)) < len(names):
-        raise ValueError(
-            f"scene types with the same name: {sorted({n for n in names if names.count(n) > 1})}"
-        )
+        raise ValueError(f"scene types with the same name: {sorted({n for n in names if names.count(n) > 1})}")
     return tuple(scenes)
 
 

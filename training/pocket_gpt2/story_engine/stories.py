@@ -143,11 +143,7 @@ class _Builder:
     # -- casting ---------------------------------------------------------------------------------------------
 
     def _name(self, pronoun: str) -> str:
-        pool = [
-            name
-            for name in lexicon()["girl" if pronoun == "she" else "boy"]["words"]
-            if name not in self.names
-        ]
+        pool = [name for name in lexicon()["girl" if pronoun == "she" else "boy"]["words"] if name not in self.names]
         name = self.dice.pick(pool)
         # no two names of a story begin alike: the reader is to tell them apart
         self.names |= {other for other in pool if other[0] == name[0]} | {name}
@@ -170,9 +166,7 @@ class _Builder:
         dice, she = self.dice, pronoun == "she"
         if role == "pet":
             noun = dice.pick([word for word in lexicon()["pet"]["words"]])
-            name = dice.pick(
-                [n for n in lexicon()["petname"]["words"] if n[0] not in {m[0] for m in self.names}]
-            )
+            name = dice.pick([n for n in lexicon()["petname"]["words"] if n[0] not in {m[0] for m in self.names}])
             self.names.add(name)
             return Entity(role, "animal", noun, name=name, pronoun=pronoun, kin="pet", of=kid)
         child = "girl" if she else "boy"
@@ -251,9 +245,7 @@ class _Builder:
     def _place(self, noun: str) -> Entity:
         if noun not in self.places:
             data = places()[noun]
-            self.places[noun] = Entity(
-                noun, "place", noun, preposition=data.preposition, indoors=data.indoors
-            )
+            self.places[noun] = Entity(noun, "place", noun, preposition=data.preposition, indoors=data.indoors)
         return self.places[noun]
 
     def _spot(self, place: Entity, preposition: str = "") -> Entity:
@@ -277,9 +269,7 @@ class _Builder:
         dice = self.dice
         kind = dice.pick(kinds.split())
         data = lexicon()[kind]
-        word = dice.pick(
-            [w for w in data["words"] if w.rstrip("*+") not in self.nouns and not w.endswith("+")]
-        )
+        word = dice.pick([w for w in data["words"] if w.rstrip("*+") not in self.nouns and not w.endswith("+")])
         noun = word.rstrip("*+")
         self.nouns.add(noun)
         adjective = ""
@@ -300,9 +290,7 @@ class _Builder:
         if kind == "person":
             kid = self.cast["kid"].pronoun
             pronoun = self.dice.weighted({"she": 1, "he": 1} | {"he" if kid == "she" else "she": 3})
-            someone = Entity(
-                role, "person", self.dice.pick(detail.split()).replace("_", " "), pronoun=pronoun
-            )
+            someone = Entity(role, "person", self.dice.pick(detail.split()).replace("_", " "), pronoun=pronoun)
             if self.dice.chance(0.6):
                 self.teller.last[someone] = -5  # "the baker", not "a baker": every town has one
             return someone
@@ -432,9 +420,7 @@ class _Builder:
             return line.speaker, flat.endswith("?")
         turn = bool(before) and before != line.speaker
         untagged = turn and not line.manner and self.dice.chance(0.35)
-        self._say(
-            self.teller.speech(line.speaker, flat, line.manner, asked and turn, untagged), self._known()
-        )
+        self._say(self.teller.speech(line.speaker, flat, line.manner, asked and turn, untagged), self._known())
         return line.speaker, flat.endswith("?")
 
     def _arrive(self, here: Entity, company: list[Entity]) -> None:
@@ -549,9 +535,7 @@ class _Builder:
                         moves += [
                             ("give", actor, thing, other)
                             for other in cast
-                            if other.acts
-                            and other is not actor
-                            and self.world.at[other] is self.world.at[actor]
+                            if other.acts and other is not actor and self.world.at[other] is self.world.at[actor]
                         ]
                     elif together and position[0] != "with":
                         moves += [("take", actor, thing)] * 2
@@ -583,9 +567,7 @@ class _Builder:
     def _recap(self) -> str:
         """A sentence that says where something is now."""
         facts = [
-            fact
-            for fact in self._known()
-            if fact.thing in self.cast.values() and fact.anchor in self.cast.values()
+            fact for fact in self._known() if fact.thing in self.cast.values() and fact.anchor in self.cast.values()
         ]
         if not facts:
             return ""
@@ -655,9 +637,7 @@ class _Builder:
 
 def layout(lines: list[str]) -> str:
     """Sentences with a space between them; those that end in a line break end a paragraph."""
-    return (
-        "".join(line if line.endswith("\n") else line + " " for line in lines).replace("\n", "\n\n").strip()
-    )
+    return "".join(line if line.endswith("\n") else line + " " for line in lines).replace("\n", "\n\n").strip()
 
 
 def story(seed: object, split: str | None = "train") -> Document:
@@ -748,9 +728,7 @@ def explanation(seed: object, split: str | None = "train") -> Document:
     if dice.chance(0.45) or not question.endswith("?"):
         if dice.chance(0.6):
             builder._say(builder.teller.tell(question) + "\n", ())
-        for number, fact in enumerate(
-            [*([expand("<explain-start>", dice)] if dice.chance(0.2) else []), *facts]
-        ):
+        for number, fact in enumerate([*([expand("<explain-start>", dice)] if dice.chance(0.2) else []), *facts]):
             if number and dice.chance(0.15):
                 builder._break()
             builder._say(builder.teller.tell(fact), ())
@@ -781,9 +759,7 @@ def explanation(seed: object, split: str | None = "train") -> Document:
 def dialogue(seed: object, split: str | None = "train") -> Document:
     """A conversation, written as a script or as prose."""
     form = Dice(f"form {seed}").pick(["script", "prose"])
-    builder = _Builder(
-        f"dialogue {split} {seed}", split, scenery="people", voice=Voice(speech=form, detail=0.1)
-    )
+    builder = _Builder(f"dialogue {split} {seed}", split, scenery="people", voice=Voice(speech=form, detail=0.1))
     dice = builder.dice
     scene = dice.pick(scenes("dialogue", "people", split))
     builder.teller.sentence = 5

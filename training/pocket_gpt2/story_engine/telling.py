@@ -43,9 +43,7 @@ _BETWEEN = (
     "who",
     "but",
 )
-_SMALL_WORD = (
-    r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Nobody|Of)\b"
-)
+_SMALL_WORD = r"(A|An|The|It|There|Something|One|In|On|At|With|All|They|Nothing|For|By|Then|Every|Nobody|Of)\b"
 _PLURAL_WORDS = {
     "people",
     "children",
@@ -213,26 +211,14 @@ class Teller:
         if form == "pos" and (who is self.subject or self._clear(who)):
             return POSSESSIVE[pronoun]
         goes_on = (
-            form == ""
-            and self.subject is None
-            and who is self.previous
-            and self.last.get(who) == self.sentence - 1
+            form == "" and self.subject is None and who is self.previous and self.last.get(who) == self.sentence - 1
         )
         if goes_on and who.acts and self.dice.chance(0.6):
             return pronoun
-        if (
-            form != "pos"
-            and self._clear(who)
-            and who.kind != "place"
-            and self.dice.chance(0.85 if who.acts else 0.4)
-        ):
+        if form != "pos" and self._clear(who) and who.kind != "place" and self.dice.chance(0.85 if who.acts else 0.4):
             return forms[form]
         words = self._words(who)
-        return (
-            words + ("'" if words.endswith("s") and who.pronoun == "they" else "'s")
-            if form == "pos"
-            else words
-        )
+        return words + ("'" if words.endswith("s") and who.pronoun == "they" else "'s") if form == "pos" else words
 
     def _clear(self, who: Entity) -> bool:
         """Whether a pronoun can only mean this entity: nobody else it could mean was mentioned just before."""
@@ -337,13 +323,7 @@ class Teller:
         if untagged:
             return self.tell(f'"{flat}"')
         first, rest = _first_sentence(flat)
-        form = (
-            "asked"
-            if first.endswith("?")
-            else "cried"
-            if first.endswith("!") and self.dice.chance(0.6)
-            else "said"
-        )
+        form = "asked" if first.endswith("?") else "cried" if first.endswith("!") and self.dice.chance(0.6) else "said"
         adverb = (
             f" {expand(manner, self.dice)}"
             if manner
@@ -399,11 +379,7 @@ class Teller:
             return f"{start}, but {second}"
         if link == "so":
             return f"{start}, so {second}"
-        if (
-            same
-            and here[2] not in ("be", "have", *english.MODALS)
-            and there[2] not in ("be", *english.MODALS)
-        ):
+        if same and here[2] not in ("be", "have", *english.MODALS) and there[2] not in ("be", *english.MODALS):
             shape = self.dice.weighted({"and": 4, "then": 1.5, "after": 1, "before": 0.5})
             if shape == "and":
                 return f"{start} and {body}"

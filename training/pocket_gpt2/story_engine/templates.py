@@ -120,9 +120,7 @@ def choices(name: str) -> list[str]:
     if name.startswith("pl "):
         from training.pocket_gpt2.story_engine.english import plural
 
-        return [
-            plural(word.strip("*+")) for word in lexicon()[name[3:]]["words"] if not word.endswith(("*", "+"))
-        ]
+        return [plural(word.strip("*+")) for word in lexicon()[name[3:]]["words"] if not word.endswith(("*", "+"))]
     if name not in lexicon():
         raise KeyError(f"no set is called <{name}>")
     return [word.rstrip("*+").split("/")[0] for word in lexicon()[name]["words"]]
