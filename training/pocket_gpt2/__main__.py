@@ -7,6 +7,7 @@ sweep       train every size for a while and compare
 train       train the chosen size, or go on where it stopped
 export      write the model as the book ships it
 evaluate    measure what is shipped and write results.json
+publish     carry model, results and log into the repository and write the passport
 all         corpus, tokenizer, train, export, evaluate
 """
 
@@ -90,8 +91,7 @@ def export_step(work: Path, config: dict) -> None:
     """Write the trained model as the book ships it."""
     from training.pocket_gpt2.export import export
 
-    files = export(work / "run" / "model", work / "tokenizer", work / SHIPPED)
-    print(json.dumps(files, indent=1))
+    print(f"{export(work / 'run' / 'model', work / 'tokenizer', work / SHIPPED):,} bytes")
 
 
 def evaluate_step(work: Path, config: dict) -> None:
@@ -114,6 +114,13 @@ def evaluate_step(work: Path, config: dict) -> None:
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
+def publish_step(work: Path, config: dict) -> None:
+    """Carry model, results and log into the repository and write the passport."""
+    from training.pocket_gpt2 import passport
+
+    print(json.dumps(passport.publish(work, config, work / SHIPPED), indent=1))
+
+
 STEPS = {
     "corpus": [corpus_step],
     "sample": [sample_step],
@@ -122,6 +129,7 @@ STEPS = {
     "train": [train_step],
     "export": [export_step],
     "evaluate": [evaluate_step],
+    "publish": [publish_step],
     "all": [corpus_step, tokenizer_step, train_step, export_step, evaluate_step],
 }
 

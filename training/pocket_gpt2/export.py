@@ -1,6 +1,5 @@
 """Write the trained model as the book ships it: float16 weights below a limit, a configuration that says float32."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from bookkit.errors import BookError
 LIMIT = 20_000_000  # bytes of the weights as float16
 
 
-def export(trained: Path, words: Path, target: Path) -> dict[str, dict]:
+def export(trained: Path, words: Path, target: Path) -> int:
     """Write model and tokenizer to `target`, which is replaced.
 
     Args:
@@ -20,7 +19,7 @@ def export(trained: Path, words: Path, target: Path) -> dict[str, dict]:
         target: folder that takes both.
 
     Returns:
-        {file: {"bytes": …, "sha256": …}}, as data/models.yml records them.
+        Bytes of the weight file.
 
     Raises:
         BookError: there is no trained model, or the weight file is larger than LIMIT.
@@ -43,7 +42,4 @@ def export(trained: Path, words: Path, target: Path) -> dict[str, dict]:
         raise BookError(f"The weights take {size:,} bytes: the limit is {LIMIT:,}; choose a smaller size.")
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
-    return {
-        file.name: {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-        for file in sorted(target.iterdir())
-    }
+    return size

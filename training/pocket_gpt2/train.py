@@ -138,6 +138,7 @@ def train(
         fused=True,
     )
     model, optimizer = accelerator.prepare(model, optimizer)
+    forward = torch.compile(model) if options["compile"] else model
 
     start = 0
     whole = checkpoints.newest(folder / "checkpoints", accelerator.print)
@@ -154,7 +155,7 @@ def train(
             group["lr"] = rate
         mine = batch[accelerator.process_index :: accelerator.num_processes].to(accelerator.device)
         with accelerator.autocast():
-            loss = model(input_ids=mine, labels=mine).loss
+            loss = forward(input_ids=mine, labels=mine).loss
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
