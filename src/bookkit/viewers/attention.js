@@ -41,6 +41,7 @@ function mount(root, data, host) {
     });
     const at = (event) => { const row = event.target.closest("[data-token]"); return row ? Number(row.dataset.token) : null; };
     lists[side].addEventListener("click", (event) => { if (at(event) !== null) choose({side, token: at(event)}, true); });
+    lists[side].addEventListener("focusin", (event) => { if (side !== now.side) choose({side, token: at(event)}); });
     lists[side].addEventListener("pointerover", (event) => { if (event.pointerType === "mouse" && at(event) !== null) hover({side, token: at(event)}); });
     lists[side].addEventListener("pointerleave", () => hover(null));
     lists[side].addEventListener("keydown", (event) => {
@@ -114,10 +115,10 @@ function mount(root, data, host) {
   const GAP = 2;
   const place = (layer, head) => grid.down ? [head, layer] : [layer, head];
   function drawMap() {
-    const width = box.clientWidth, narrow = getComputedStyle(body).gridTemplateColumns.split(" ").length < 2;
+    const width = body.clientWidth, narrow = getComputedStyle(body).gridTemplateColumns.split(" ").length < 2;
     grid.down = !narrow || heads > layers;
     const [across_, down_] = grid.down ? [heads, layers] : [layers, heads];
-    const room = narrow ? width - 30 : 300, tall = narrow ? 200 : Math.max(380, n * 27);
+    const room = narrow ? width - 30 : 250, tall = narrow ? 200 : Math.max(380, n * 27);
     grid.cell = limit(Math.floor(Math.min(room / across_, tall / down_)), 7, 34);
     grid.left = 22;
     const wide = grid.left + across_ * grid.cell, high = down_ * grid.cell, ratio = devicePixelRatio || 1;
@@ -155,13 +156,18 @@ function mount(root, data, host) {
   // ---- words
   const quoted = (i) => face(tokens[i].parts);
   const shares = (side, token) => tokens.map((_, i) => side === "query" ? weight(token, i) : weight(i, token));
+  const means = () => tokens.map((_, key) => shares("key", key).reduce((sum, share) => sum + share) / n);
   const highest = (values, count) => values.map((share, i) => [share, i]).filter(([share]) => share > 0)
     .sort((a, b) => b[0] - a[0]).slice(0, count);
   function sentence(side, token, values) {
-    const parts = highest(values, 3).flatMap(([share, i], at) => [at ? ", " : "", quoted(i), " ", el("b", null, percent(share))]);
-    if (!parts.length) return [quoted(token), side === "query" ? " looks nowhere that could be shown." : " is looked at by no token."];
-    return side === "query" ? [quoted(token), " looks at ", ...parts, "."] : [quoted(token), " gets ",
-      ...highest(values, 3).flatMap(([share, i], at) => [at ? ", " : "", el("b", null, percent(share)), " of ", quoted(i)]), "."];
+    const parts = highest(values, 3).flatMap(([share, i], at) => {
+      const pair = el("span", "bka-pair"), number = el("b", null, percent(share));
+      pair.append(...(side === "query" ? [quoted(i), " ", number] : [number, " of ", quoted(i)]));
+      return [at ? ", " : "", pair];
+    });
+    const verb = side === "query" ? " looks at " : " gets ";
+    if (token < 0) return ["Every token looks, on average, at ", ...parts, "."];
+    return [quoted(token), verb, ...(parts.length ? parts : ["nothing that can be seen"]), "."];
   }
   const spoken = (side, token) => {
     const values = highest(shares(side, token), 6).map(([share, i]) => `${tokens[i].name} ${percent(share)}`).join(", ") || "nothing";
@@ -177,12 +183,15 @@ function mount(root, data, host) {
     drawMark(mark, now);
     selects.layer.value = now.layer;
     selects.head.value = now.head;
+    picture.setAttribute("aria-label", `Matrix of layer ${now.layer}, head ${now.head}: queries down, keys across`);
     map.setAttribute("aria-label", `All ${layers * heads} heads, arrow keys choose: layer ${now.layer}, head ${now.head}`);
   }
   function drawToken() {
     const cell = over && over.key !== undefined ? over : null;
-    const side = cell ? "query" : (over ?? now).side, token = cell ? cell.query : (over ?? now).token;
-    const other = side === "query" ? "key" : "query", values = shares(side, token);
+    // Among all lines no token is meant before the pointer is on one: then the keys show what they get on average.
+    const all = now.view === "all" && !over;
+    const side = cell || all ? "query" : (over ?? now).side, token = all ? -1 : cell ? cell.query : (over ?? now).token;
+    const other = side === "query" ? "key" : "query", values = all ? means() : shares(side, token);
     tokens.forEach((_, i) => {
       const share = values[i], row = rows[other][i], mine = rows[side][i];
       row.style.setProperty("--w", share);
@@ -191,13 +200,13 @@ function mount(root, data, host) {
       mine.style.setProperty("--w", 0);
       mine.lastChild.textContent = "";
       mine.classList.toggle("bka-on", i === token);
-      bright[i].setAttribute("d", side === "query" ? curve(token, i) : curve(i, token));
-      paint(bright[i], share);
+      if (!all) bright[i].setAttribute("d", side === "query" ? curve(token, i) : curve(i, token));
+      paint(bright[i], all ? 0 : share);
       across.children[i].classList.toggle("bka-on", cell ? i === cell.key : side === "key" && i === token);
     });
     lines.classList.toggle("bka-over", Boolean(over));
-    titles.query.textContent = side === "query" ? "this token" : "seen by";
-    titles.key.textContent = side === "query" ? "looks at" : "this token";
+    titles.query.textContent = all ? "every token" : side === "query" ? "this token" : "seen by";
+    titles.key.textContent = all ? "looks on average at" : side === "query" ? "looks at" : "this token";
     said.replaceChildren(...(cell ? [quoted(cell.query), causal && cell.key > cell.query ? " cannot look ahead to " : " looks at ", quoted(cell.key),
       " ", el("b", null, causal && cell.key > cell.query ? "" : percent(weight(cell.query, cell.key)) || "0 %")] : sentence(side, token, values)));
     const span = (i) => [100 * i / n + "%", 100 / n + "%"];
@@ -218,12 +227,14 @@ function mount(root, data, host) {
       matrix.hidden = across.hidden = !square;
     }
     // Choosing a token among all lines means: this one.
-    if (change.token !== undefined && now.view === "all") { views.querySelector('[value="one"]').click(); }
-    rows[before.side][before.token].tabIndex = -1;
-    rows[before.side][before.token].setAttribute("aria-selected", "false");
-    for (const side of ["query", "key"]) rows[side][now.token].tabIndex = 0;
-    for (const side of ["query", "key"]) if (before.token !== now.token) rows[side][before.token].tabIndex = -1;
-    const row = rows[now.side][now.token];
+    if (change.token !== undefined && now.view === "all") views.querySelector('[value="one"]').click();
+    const old = rows[before.side][before.token], row = rows[now.side][now.token];
+    old.setAttribute("aria-selected", "false");
+    old.setAttribute("aria-label", tokens[before.token].name);
+    for (const side of ["query", "key"]) {
+      rows[side][before.token].tabIndex = -1;
+      rows[side][now.token].tabIndex = 0;
+    }
     row.setAttribute("aria-selected", "true");
     row.setAttribute("aria-label", spoken(now.side, now.token));
     if (now.layer !== before.layer || now.head !== before.head) {
@@ -231,7 +242,7 @@ function mount(root, data, host) {
       speech.say(`Layer ${now.layer}, head ${now.head}: ${spoken(now.side, now.token)}`);
     }
     drawToken();
-    if (focus) row.focus({preventScroll: false});
+    if (focus) row.focus();
     host.bookkit.took = performance.now() - began;
   }
   function hover(what) {

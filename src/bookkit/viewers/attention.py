@@ -7,6 +7,7 @@ above the diagonal, which is nothing but zeros. The fragment says how far that i
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -186,9 +187,9 @@ def _honesty(array: np.ndarray, codes: np.ndarray) -> str:
     error = np.abs(array - codes / 255).max()
     lost = np.where(codes == 0, array, 0).sum(-1).max()
     return (
-        f"Each weight is kept in one byte, off by at most {_up(error, 2)} percentage points; those too small to be kept "
-        f"add up to at most {_up(lost, 1)} % of a token's attention. In the small maps and the matrix, a deeper orange "
-        "is a larger weight, on a square-root scale."
+        f"Each weight is kept in one byte, off by at most {_up(error, 2)} percentage points; those too small to "
+        f"be kept add up to at most {_up(lost, 1)} % of a token's attention. In the small maps and the "
+        "matrix, a deeper orange is a larger weight, on a square-root scale."
     )
 
 
@@ -204,7 +205,7 @@ def _cut(shown: int, n: int, unseen: float) -> str:
 
 def _up(share: float, digits: int) -> str:
     """A share of 1 in per cent, rounded up, so that "at most" stays true."""
-    return f"{np.ceil(share * 100 * 10**digits - 1e-9) / 10**digits:.{digits}f}"
+    return f"{max(0, math.ceil(share * 100 * 10**digits - 1e-9)) / 10**digits:.{digits}f}"
 
 
 def _drawn(pieces: Sequence[bytes]) -> list[list[tuple[str, str]]]:
@@ -219,14 +220,17 @@ def _drawn(pieces: Sequence[bytes]) -> list[list[tuple[str, str]]]:
 
 def _name(parts: Sequence[tuple[str, str]]) -> str:
     """How a piece is called in a sentence: its letters, or else what stands for them."""
-    letters = "".join(part for kind, part in parts if kind == "t")
+    if any(kind == "t" for kind, _ in parts):
+        return "".join(part if kind == "t" else " " for kind, part in parts).strip()
     words = {"·": "space", "⏎": "newline", "→": "tab", "∅": "empty"}
-    name = letters or " ".join(
-        f"bytes {part}" if kind == "x" else f"of {part}" if kind == "c" else words.get(part, part)
-        for kind, part in parts
-        if kind != "w" or len(parts) == 1 or set(part) != {"·"}
-    )
-    return name or "space"
+    blank = all(kind == "w" for kind, _ in parts)
+    spoken = {
+        "w": lambda part: " ".join(words[symbol] for symbol in part if blank or symbol != "·"),
+        "x": lambda part: f"bytes {part}",
+        "c": lambda part: f"of {part}",
+        "u": lambda part: part,
+    }
+    return " ".join(filter(None, (spoken[kind](part) for kind, part in parts)))
 
 
 def _picture(names: Sequence[str], row: np.ndarray, token: int, alt: str) -> str:
