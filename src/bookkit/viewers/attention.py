@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bookkit.errors import BookError
-from bookkit.viewers import fragment
-from bookkit.viewers import tokens as token_viewer
+from bookkit.viewers import fragment, pieces
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -51,9 +50,9 @@ def viewer(
     """
     array = _array(weights)
     layers, heads, n, _ = array.shape
-    pieces = _pieces(tokens)
-    if len(pieces) != n:
-        raise BookError(f"There are {len(pieces)} tokens and weights for {n}: give one piece of text for each.")
+    texts = pieces.as_bytes(tokens)
+    if len(texts) != n:
+        raise BookError(f"There are {len(texts)} tokens and weights for {n}: give one piece of text for each.")
     for name, value, count in (("layer", layer, layers), ("head", head, heads), ("token", token or 0, n)):
         if not 0 <= value < count:
             raise BookError(f"There is no {name} {value}: the weights have {name}s 0 to {count - 1}.")
@@ -62,17 +61,19 @@ def viewer(
     if token is not None and token >= shown:
         raise BookError(f"Token {token} is not among the first {shown}, which are all that the viewer shows.")
     unseen = float(array[:, :, :shown, shown:].sum(-1).max(initial=0))
-    array, pieces = array[:, :, :shown, :shown], pieces[:shown]
+    array = array[:, :, :shown, :shown]
     codes = np.rint(array * 255).astype(np.uint8)
     row = array[layer, head]
     if token is None:
         others = row * (1 - np.eye(shown))
         others[:, 0] = 0
         token = int(others.max(axis=1).argmax())
-    drawn = _drawn(pieces)
-    names = [_name(parts) for parts in drawn]
+    drawn = pieces.drawn(texts[:shown])
+    names = [pieces.name(parts) for parts in drawn]
     if alt is None:
-        first = ", ".join(f"{names[i]} ({row[token, i]:.0%})" for i in np.argsort(-row[token])[:3])
+        first = ", ".join(
+            f"{names[i]} ({row[token, i]:.0%})" for i in np.argsort(-row[token])[:3] if row[token, i] >= 0.005
+        )
         alt = f"Attention in layer {layer}, head {head} over {shown} tokens: {names[token]} looks most at {first}."
     picture = _picture(names, row, token, alt)
     return fragment.fragment(
@@ -147,23 +148,6 @@ def _numbers(values: Any) -> np.ndarray:
         raise BookError("The weights are no array of numbers: give (layers, heads, n, n).") from None
 
 
-def _pieces(tokens: Sequence[str | bytes]) -> list[bytes]:
-    """The pieces as bytes; names of a byte-level tokenizer are turned back where they are unmistakable."""
-    if isinstance(tokens, (str, bytes)) or not all(isinstance(token, (str, bytes)) for token in tokens):
-        raise BookError("The tokens must be a list of texts: give one piece of text for each token.")
-    bytes_of = {letter: byte for byte, letter in token_viewer.byte_letters().items()}
-    if all(isinstance(token, str) and set(token) <= set(bytes_of) for token in tokens):
-        # "Ġ" and its like stand for bytes that cannot be printed; real text has spaces, which are no such letters.
-        named = [bytes(bytes_of[letter] for letter in token) for token in tokens]
-        if any(ord(letter) > 255 for token in tokens for letter in token):
-            try:
-                b"".join(named).decode("utf-8")
-                return named
-            except UnicodeDecodeError:
-                pass
-    return [t if isinstance(t, bytes) else fragment.well_formed(t).encode("utf-8") for t in tokens]
-
-
 def _room(n: int, maps: int, causal: bool) -> int:
     """How many of n tokens fit."""
     shown = min(n, MOST_TOKENS)
@@ -208,31 +192,6 @@ def _up(share: float, digits: int) -> str:
     return f"{max(0, math.ceil(share * 100 * 10**digits - 1e-9)) / 10**digits:.{digits}f}"
 
 
-def _drawn(pieces: Sequence[bytes]) -> list[list[tuple[str, str]]]:
-    """The parts of each piece; a piece of a character that is split over several names it as well."""
-    drawn = [token_viewer.segments(piece) or [("w", "∅")] for piece in pieces]
-    for first, last, shared in token_viewer._runs(pieces):
-        if last > first and shared:
-            for i in range(first, last + 1):
-                drawn[i] = [*drawn[i], ("c", shared)]
-    return drawn
-
-
-def _name(parts: Sequence[tuple[str, str]]) -> str:
-    """How a piece is called in a sentence: its letters, or else what stands for them."""
-    if any(kind == "t" for kind, _ in parts):
-        return "".join(part if kind == "t" else " " for kind, part in parts).strip()
-    words = {"·": "space", "⏎": "newline", "→": "tab", "∅": "empty"}
-    blank = all(kind == "w" for kind, _ in parts)
-    spoken = {
-        "w": lambda part: " ".join(words[symbol] for symbol in part if blank or symbol != "·"),
-        "x": lambda part: f"bytes {part}",
-        "c": lambda part: f"of {part}",
-        "u": lambda part: part,
-    }
-    return " ".join(filter(None, (spoken[kind](part) for kind, part in parts)))
-
-
 def _picture(names: Sequence[str], row: np.ndarray, token: int, alt: str) -> str:
     """What is seen without JavaScript: both columns, the lines of one head, those of one token strong."""
     n, step, left, right = len(names), 20, 150, 290
@@ -248,11 +207,11 @@ def _picture(names: Sequence[str], row: np.ndarray, token: int, alt: str) -> str
         for (chosen, share), curves in sorted(lines.items())
     ]
     for i, name in enumerate(names):
-        short = name if len(name) <= 15 else name[:14] + "…"
+        word = fragment.text(pieces.short(name))
         weight = ' font-weight="700"' if i == token else ""
         y = (i + 0.5) * step + 4
-        parts.append(f'<text x="{left - 6}" y="{y:g}" text-anchor="end"{weight}>{fragment.text(short)}</text>')
-        parts.append(f'<text x="{right + 6}" y="{y:g}">{fragment.text(short)}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y:g}" text-anchor="end"{weight}>{word}</text>')
+        parts.append(f'<text x="{right + 6}" y="{y:g}">{word}</text>')
         if row[token, i] >= 0.01:
             parts.append(f'<text class="bka-small" x="436" y="{y:g}" text-anchor="end">{row[token, i]:.0%}</text>')
     return (
