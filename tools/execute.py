@@ -43,12 +43,13 @@ def fingerprint(notebook: nbformat.NotebookNode) -> str:
     """Return a hash of all that a chapter's outputs depend on besides its own cells.
 
     That is the helper package, the lock, the registry, the size of models, and the files below data/
-    that the cells name in ``bookkit.data("…")`` or ``bookkit.read_text("…")``; a named folder counts
-    with everything in it.
+    that the cells name in ``bookkit.data("…")``, ``bookkit.read_text("…")`` or ``results.read("…")``; a
+    named folder counts with everything in it.
     """
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     names = sorted(set(re.findall(r"""bookkit\.(?:data|read_text)\(\s*["']([^"']+)""", code)))
-    named = [ROOT / "data" / name for name in names]
+    sweeps = sorted(set(re.findall(r"""\bresults\.read\(\s*["']([^"']+)""", code)))
+    named = [ROOT / "data" / name for name in names + [f"results/{name}.json" for name in sweeps]]
     paths = [*(ROOT / "src").rglob("*"), ROOT / "requirements.lock", ROOT / "data/models.yml"]
     for path in named:
         paths += path.rglob("*") if path.is_dir() else [path]

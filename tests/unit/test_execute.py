@@ -92,6 +92,15 @@ def test_a_named_folder_counts_with_what_it_holds(book):
     assert execute.fingerprint(notebook) != first
 
 
+def test_the_results_of_a_sweep_count(book):
+    notebook = nbformat.read(book, as_version=4)
+    notebook.cells[2].source = 'results.read("sweep")'
+    (execute.ROOT / "data/results").mkdir()
+    first = execute.fingerprint(notebook)
+    (execute.ROOT / "data/results/sweep.json").write_text("{}")
+    assert execute.fingerprint(notebook) != first
+
+
 def test_roles_are_read_from_the_cells():
     cells = [new_code_cell('bookkit.model("chat")\nbookkit.model( "gpt2" )'), new_markdown_cell('bookkit.model("no")')]
     assert execute.roles(new_notebook(cells=cells)) == ["chat", "gpt2"]
