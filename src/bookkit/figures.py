@@ -12,7 +12,7 @@ import warnings
 
 import matplotlib
 import matplotlib.pyplot as plt
-from IPython.display import HTML, display
+from IPython.display import HTML, DisplayHandle, display
 from matplotlib.figure import Figure
 
 # Okabe and Ito's colour-blind-safe colours; each means the same in every figure of the book.
@@ -117,16 +117,22 @@ def svg(figure: Figure, alt: str) -> str:
     return text.replace("<svg", opening, 1)
 
 
-def show(figure: Figure, alt: str) -> None:
+def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:
     """Display a figure in the notebook or page, with its alternative text, and close it.
 
     Args:
         figure: a matplotlib figure.
         alt: what the figure shows, in a sentence.
+        handle: of an output to replace, as ``display(…, display_id=True)`` returns it, for a picture that
+            changes while its cell runs; None shows a new one.
     """
     # On a phone the page lets a wide figure scroll inside this box (book/_static/book.css).
     box = '<div class="figure-scroll" tabindex="0" role="group" aria-label="Figure">'
-    display(HTML(f'<figure class="book-figure" style="margin: 1em 0">{box}{svg(figure, alt)}</div></figure>'))
+    shown = HTML(f'<figure class="book-figure" style="margin: 1em 0">{box}{svg(figure, alt)}</div></figure>')
+    if handle is None:
+        display(shown)
+    else:
+        handle.update(shown)
     plt.close(figure)
 
 

@@ -61,6 +61,19 @@ def test_show_displays_once_and_closes(figure, monkeypatch):
     assert figure.number not in plt.get_fignums()
 
 
+def test_show_replaces_the_output_of_a_handle(figure, monkeypatch):
+    class Handle:
+        shown = []
+
+        def update(self, output):
+            self.shown.append(output.data)
+
+    monkeypatch.setattr(figures, "display", lambda output: pytest.fail("a second output"))
+    figures.show(figure, "A rising line with a word", handle=Handle())
+    assert "A rising line with a word" in Handle.shown[0]
+    assert not plt.fignum_exists(figure.number)
+
+
 def test_save_writes_the_words_too(figure, tmp_path):
     figures.save(figure, tmp_path / "line.svg", alt="A rising line")
     assert 'aria-label="A rising line"' in (tmp_path / "line.svg").read_text(encoding="utf-8")

@@ -25,6 +25,7 @@ from bookkit import results
 
 NAME = "rnn_vs_gpt"
 CORPUS = "corpora/pocket_stories/sample.jsonl.xz"
+TOKENIZER = "models/pocket-gpt2"
 KINDS = ("GPT", "LSTM", "GRU")
 SEEDS = (0, 1, 2)
 TRIAL_SEED, TRIAL_SECONDS, RATES = 100, 7, (0.001, 0.002, 0.004)
@@ -133,7 +134,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help="do at most so many unfinished runs, then stop")
     left = parser.parse_args().runs
     torch.set_num_threads(1)
-    tokenizer = AutoTokenizer.from_pretrained(bookkit.model("gpt2"), revision=bookkit.revision("gpt2"))
+    tokenizer = AutoTokenizer.from_pretrained(bookkit.data(TOKENIZER))
     data, entries = streams(tokenizer), len(tokenizer)
     work = bookkit.models.root() / "_build" / "sweeps" / NAME
     work.mkdir(parents=True, exist_ok=True)
@@ -165,7 +166,7 @@ def main() -> None:
         inputs=[
             Path(__file__).resolve().relative_to(bookkit.models.root()).as_posix(),
             f"data/{CORPUS}",
-            "data/models/pocket-gpt2/tokenizer.json",
+            f"data/{TOKENIZER}/tokenizer.json",
         ],
     )
     print(f"written: {path}")
