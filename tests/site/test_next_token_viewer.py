@@ -162,19 +162,20 @@ def test_other_positions(show):
     page = show([logits(0, 2.5), logits(1, 1.0)]).page
     first = page.locator(".bkn-row").first.text_content()
     page.get_by_role("combobox", name="Text so far").select_option("1")
-    assert page.locator(".bkn-text").text_content() == "Text number 1 goes?"
+    assert page.locator(".bkn-text[dir]").text_content() == "Text number 1 goes?"
     assert page.locator(".bkn-row").first.text_content() != first
 
 
 def test_speed_of_moving_a_slider(show):
     page = show([logits(3, 2.5)]).page
-    times = page.evaluate(
+    times, script = page.evaluate(
         f"""async () => {{
-          const times = [];
+          const times = [], script = [];
           for (let i = 0; i < 40; i++) {{
             await new Promise(requestAnimationFrame);
             const began = performance.now();
             {HOST}.bookkit.at({{temperature: .1 + i * .04, topP: 1 - i * .02}});
+            script.push(performance.now() - began);
             await new Promise((done) => requestAnimationFrame(() => {{
               const channel = new MessageChannel();
               channel.port1.onmessage = done;
@@ -182,10 +183,12 @@ def test_speed_of_moving_a_slider(show):
             }}));
             times.push(performance.now() - began);
           }}
-          return times;
+          return [times, script];
         }}"""
     )
-    print(f"a slider's step to the end of the frame: {np.median(times):.1f} ms (at most {max(times):.1f})")
+    print(
+        f"a slider's step: script {np.median(script):.1f} ms, to the end of the frame: {np.median(times):.1f} ms (at most {max(times):.1f})"
+    )
     assert np.median(times) < 500
 
 

@@ -88,8 +88,8 @@ function mount(root, data, host) {
     const [name, known, write] = scales[key];
     const values = known.includes(setting[key]) ? known : [...known, setting[key]].sort((a, b) => (a || Infinity) - (b || Infinity));
     if (key === "minP") values.sort((a, b) => a - b);
-    const knob = el("label", "bkn-knob", name), output = el("output");
-    const slider = el("input", null, null, {type: "range", min: 0, max: values.length - 1, step: 1});
+    const knob = el("label", "bkn-knob", name), output = el("b", null, null, {"aria-hidden": "true"});
+    const slider = el("input", null, null, {type: "range", min: 0, max: values.length - 1, step: 1, "aria-label": name});
     slider.oninput = () => { setting[key] = values[slider.value]; draw(); };
     controls[key] = () => {
       slider.value = values.indexOf(setting[key]);
@@ -156,7 +156,7 @@ function mount(root, data, host) {
     const left = sum((i) => after.kept[i]), all = sum((i) => groups[i].count);
     others.words.textContent = left === all ? `${count(all)} tokens` : left ? `${count(left)} kept, ${count(all - left)} cut` : `${count(all)} tokens, all cut`;
     others.share.textContent = small(sum((i) => after.kept[i] * after.shares[i]));
-    bars.replaceChildren(...rows.map(({row}) => row), others.row);
+    if (bars.childElementCount !== rows.length + 1) bars.replaceChildren(...rows.map(({row}) => row), others.row);
     more.hidden = list.length >= named;
     tell();
     host.bookkit.took = performance.now() - began;
@@ -197,6 +197,7 @@ function mount(root, data, host) {
     position = data.positions[i];
     if (picker) picker.value = i;
     rows = [];
+    bars.replaceChildren();
     named = position.tokens.length;
     groups = [...position.tokens.map(({logit}) => ({logit, count: 1})), ...position.rest.map(([logit, count]) => ({logit, count, top: (Math.floor(logit / BIN) + 1) * BIN}))];
     before = warp(groups, OWN);
