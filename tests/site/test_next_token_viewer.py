@@ -187,7 +187,8 @@ def test_speed_of_moving_a_slider(show):
         }}"""
     )
     print(
-        f"a slider's step: script {np.median(script):.1f} ms, to the end of the frame: {np.median(times):.1f} ms (at most {max(times):.1f})"
+        f"a slider's step: script {np.median(script):.1f} ms, "
+        f"to the end of the frame {np.median(times):.1f} ms (at most {max(times):.1f})"
     )
     assert np.median(times) < 500
 

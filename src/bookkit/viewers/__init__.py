@@ -1,4 +1,6 @@
 """Viewers: data in, one self-contained HTML fragment out, alive without kernel, server or network.
 
-`tokens` shows a text cut into tokens; `sentence_map` shows texts as points on maps of their vectors; `fragment` holds what all viewers share.
+`tokens` shows a text cut into tokens; `sentence_map` shows texts as points on maps of their vectors; `attention`
+shows where each token looks, in every head; `next_token` lets the reader choose how the next token is drawn;
+`branches` unfolds a beam search. `fragment` holds what all viewers share, `pieces` how tokens are drawn.
 """

@@ -1,0 +1,188 @@
+"""The beam-search viewer in a real browser: it unfolds, by mouse and by keyboard, and says what is true."""
+
+import math
+
+import numpy as np
+import pytest
+from hostile import viewer_hostile_strings
+
+from bookkit.viewers import branches
+
+pytestmark = pytest.mark.site
+
+HOST = "document.querySelector('.bookkit-branches')"
+
+
+def one(token, log_prob, parent=None, **flags):
+    return {"token": token, "log_prob": log_prob, "parent": parent, **flags}
+
+
+# Greedy takes "a" and then "z"; two beams find "b y", which is likelier.
+STEPS = [
+    [one(" a", -0.6), one(" b", -0.9), one(" c", -3.0, kept=False)],
+    [one(" y", -0.1, 1), one(" z", -1.4, 0), one(" x", -1.5, 0, kept=False)],
+    [one(" s", -0.2, 0), one(" t", -0.3, 0), one(" u", -2.0, 1, kept=False)],
+]
+
+
+def beams(steps=8, width=4, seed=0):
+    """A search over random numbers, kept and dropped as beam search does."""
+    random, found, totals = np.random.default_rng(seed), [], [0.0]
+    for step in range(steps):
+        options = sorted(
+            ((total + logp, logp, parent) for parent, total in enumerate(totals) for logp in -random.gamma(1, 1.5, 6)),
+            reverse=True,
+        )[: 2 * width]
+        found.append(
+            [
+                one(f" t{step}{i}", logp, parent if step else None, kept=i < width)
+                for i, (_, logp, parent) in enumerate(options)
+            ]
+        )
+        totals = [total for total, _, _ in options[:width]]
+    return found
+
+
+@pytest.fixture
+def show(open_html):
+    def show_(steps=STEPS, *, viewer=None, **options):
+        return open_html(branches.viewer(steps, prompt="Go", **(viewer or {})).data, **options)
+
+    return show_
+
+
+def green(page) -> list[str]:
+    return page.locator(".bkb-node.bkb-best .bkv-token").all_text_contents()
+
+
+def test_unfolding_with_the_slider(show):
+    visit = show()
+    page = visit.page
+    slider = page.get_by_role("slider", name="Steps unfolded")
+    assert slider.get_attribute("aria-valuetext") == "step 3 of 3"
+    assert green(page) == ["·b", "·y", "·s"]
+    slider.focus()
+    page.keyboard.press("Home")
+    assert page.locator(".bkb-node:visible").count() == 3 and green(page) == ["·a"]
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".bkb-node:visible").count() == 6 and green(page) == ["·b", "·y"]
+    said = page.locator(".bkb-said").inner_text()
+    assert "Go·b·y" in said and "Log-probability −1.00 = −0.90 − 0.10" in said
+    assert f"which is {math.exp(-1) * 100:.0f} %; 1 of 3 in step 2. It is kept." in said
+    page.wait_for_timeout(450)
+    assert page.locator(".bkv-sr").text_content().startswith("Step 2: Go·b·y")
+    visit.assert_quiet()
+
+
+def test_greedy_s_way_is_found_and_where_it_is_dropped(show):
+    page = show().page
+    assert page.evaluate(f"{HOST}.bookkit.greedy") == ["0,0", "1,1", "2,2"]
+    page.get_by_role("option", name="u, total").click()
+    said = page.locator(".bkb-said").inner_text()
+    assert "Go·a·z·u" in said and "It is dropped. Greedy search would have gone on from here." in said
+
+
+def test_keyboard_alone(show):
+    visit = show()
+    page = visit.page
+    active = f"{HOST}.shadowRoot.activeElement"
+    roles = []
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        roles.append(page.evaluate(f"{active}.getAttribute('role') ?? {active}.type"))
+    assert roles == ["range", "button", "option"]
+    label = f"{active}.ariaLabel"
+    assert page.evaluate(label) == "step 3, s, total −1.20"
+    for key, name in (
+        ("ArrowDown", "step 3, t, total −1.30"),
+        ("ArrowLeft", "step 2, y, total −1.00"),
+        ("ArrowLeft", "step 1, b, total −0.90"),
+        ("ArrowLeft", "step 1, b, total −0.90"),
+        ("ArrowDown", "step 1, c, total −3.00, dropped"),
+        ("ArrowRight", "step 1, c, total −3.00, dropped"),
+        ("Home", "step 1, a, total −0.60"),
+        ("ArrowRight", "step 2, z, total −2.00"),
+        ("End", "step 3, s, total −1.20"),
+    ):
+        page.keyboard.press(key)
+        assert page.evaluate(label) == name, key
+    visit.assert_quiet()
+
+
+def test_play_and_reduced_motion(show):
+    page = show(viewer={"step": 1}).page
+    page.get_by_role("button", name="Unfold").click()
+    page.get_by_role("option", name="step 3, s").wait_for(timeout=8_000)
+    page.get_by_role("button", name="Unfold").wait_for(timeout=8_000)
+    still = show(viewer={"step": 1}, reduced_motion="reduce").page
+    still.get_by_role("button", name="Unfold").click()
+    assert still.evaluate(f"{HOST}.bookkit.now.step") == 1
+    assert still.evaluate("document.getAnimations().length") == 0
+
+
+def test_the_best_text_is_the_one_of_highest_total(show):
+    steps = beams()
+    page = show(steps).page
+    for step in range(len(steps)):
+        page.evaluate(f"{HOST}.bookkit.unfold({step})")
+        assert page.locator('[aria-selected="true"] .bkv-token').text_content() == f"·t{step}0"
+    times = page.evaluate(
+        f"""() => Array.from({{length: 40}}, (_, i) => {{
+          const began = performance.now();
+          {HOST}.bookkit.unfold(i % 8);
+          {HOST}.shadowRoot.querySelector('.bkv').getBoundingClientRect();
+          return performance.now() - began;
+        }})"""
+    )
+    print(f"unfolding a step, script and layout: {np.median(times):.1f} ms (at most {max(times):.1f})")
+    assert np.median(times) < 500
+
+
+def test_an_ended_text_may_stay_the_best(show):
+    steps = [[one(" a", -0.5), one("<end>", -0.7, finished=True)], [one(" b", -1.0, 0), one(" c", -2.0, 0)]]
+    page = show(steps).page
+    assert green(page) == ["<end>"]
+    assert "It has ended." in page.locator(".bkb-said").inner_text()
+
+
+def test_hostile_strings_are_only_text(show):
+    steps = [[one(text[:200], -1.0 - i / 10) for i, text in enumerate(viewer_hostile_strings)]]
+    visit = show(steps, viewer={"title": "<img src=x onerror='window.__pwned = true'>"})
+    for _ in range(3):
+        visit.page.get_by_role("option").nth(4).click()
+    assert visit.page.evaluate("window.__pwned") is None and visit.page.locator("img").count() == 0
+    visit.assert_quiet()
+
+
+def test_without_javascript(browser, tmp_path):
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html><meta charset=utf-8>{branches.viewer(STEPS).data}", encoding="utf-8"
+    )
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator(".bookkit-static svg").is_visible() and page.locator("noscript p").is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_accessible_and_within_the_page(show, theme, width):
+    from axe_playwright_python.sync_playwright import Axe
+
+    visit = show(beams(12), theme=theme, width=width)
+    page = visit.page
+    page.wait_for_timeout(400)
+    found = [
+        (v["id"], [n["html"][:120] + str(n.get("failureSummary"))[:300] for n in v["nodes"]][:3])
+        for v in Axe()
+        .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
+        .response["violations"]
+        if v["impact"] in {"serious", "critical"}
+    ]
+    assert not found, found
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    # The newest step is in sight without scrolling by hand.
+    box = page.locator('[aria-selected="true"]').bounding_box()
+    assert 0 <= box["x"] and box["x"] + box["width"] <= width
+    visit.assert_quiet()
