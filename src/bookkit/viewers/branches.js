@@ -63,7 +63,7 @@ function mount(root, data, host) {
     line.style.strokeWidth = 1.2 + 4 * Math.exp(one.logp);
     lines.append(line);
     const state = one.finished ? ", ended" : one.kept ? "" : ", dropped";
-    const card = el("div", "bkb-node" + (one.kept ? "" : " bkb-dropped"), null, {role: "option", tabindex: -1,
+    const card = el("div", "bkb-node" + (one.kept ? "" : " bkb-dropped") + (greedy.includes(String([step, i])) ? " bkb-greedy" : ""), null, {role: "option", tabindex: -1,
       "aria-label": `step ${step + 1}, ${one.name}, total ${logs(one.total)}${state}`});
     card.style.cssText = `left:${x(step)}px;top:${y(i)}px;width:${WIDTH}px`;
     card.append(face(one.parts), el("small", null, `${logs(one.total)}${state}`));

@@ -138,6 +138,7 @@ def _picture(tree: list[list[dict]], best: dict, alt: str) -> str:
             )
     width, height = len(tree) * (wide + gap), max(map(len, tree)) * high
     return (
-        f'<svg class="bkb-static" style="max-width:{width}px" viewBox="0 0 {width} {height}" role="img" '
-        f"aria-label={fragment.attr(alt)}>" + "".join(parts) + "</svg>"
+        '<div class="bkb-scroll" tabindex="0" role="group" aria-label="The tree">'
+        f'<svg class="bkb-static" style="width:{width}px" viewBox="0 0 {width} {height}" role="img" '
+        f"aria-label={fragment.attr(alt)}>" + "".join(parts) + "</svg></div>"
     )
