@@ -16,3 +16,18 @@ def test_a_reader_types_into_chapter_02(open_page, theme, width):
     print(f"9,996 characters, {width} px: {took}")
     assert took["pieces"] > 2000
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_follows_an_induction_head_in_chapter_04(open_page, theme, width):
+    visit = open_page("notebooks/04_attention.html", theme=theme, width=width)
+    decoder, encoder = visit.page.locator(".bookkit-attention").all()
+    sentence = "The ·rain ·fell ·on ·the ·garden , ·and ·Mary ·read .".split()
+    queries = decoder.get_by_role("listbox", name="Queries").get_by_role("option")
+    assert queries.count() == 2 * len(sentence)
+    found = decoder.evaluate("(host) => [5, 6, 7].map((k) => host.bookkit.weight(16, k, 18, 6))")
+    print(f"from the second garden to garden, the comma and 'and': {found}")
+    assert found[1] > 0.7 > sum(found[::2])
+    ahead = encoder.evaluate("(host) => host.bookkit.weight(3, 4, 1, 8)")
+    assert ahead > 0.3
+    visit.assert_quiet()
