@@ -1,5 +1,6 @@
 """The recipe of pocket-gpt2: the story engine tells the truth, and training survives what goes wrong."""
 
+import hashlib
 import json
 import math
 import re
@@ -8,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from bookkit import models
 from bookkit.errors import BookError
 from training.pocket_gpt2 import checkpoints, corpus, settings
 from training.pocket_gpt2.__main__ import main
@@ -186,15 +188,68 @@ def test_smoke_makes_everything(work):
 def test_the_model_loads_as_gpt2(work):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model, tokenizer = (kind.from_pretrained(work / "run/model") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    model, tokenizer = (kind.from_pretrained(work / "pocket-gpt2") for kind in (AutoModelForCausalLM, AutoTokenizer))
     assert model.config.model_type == "gpt2" and str(model.dtype) == "torch.float32"
+    trained = AutoModelForCausalLM.from_pretrained(work / "run/model")
+    assert (
+        2 * model.num_parameters()
+        < (work / "pocket-gpt2/model.safetensors").stat().st_size
+        < 3 * model.num_parameters()
+    )
+    for shipped, whole in zip(model.state_dict().values(), trained.state_dict().values(), strict=True):
+        assert (shipped - whole).abs().max() <= 0.001 * whole.abs().max()
     text = 'Mia\'s café — naïve “quotes”, 12 € and 🙂\n\nTom said, "Yes."'
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    assert {path.name for path in (work / "tokenizer").iterdir()} >= {
-        "vocab.json",
-        "merges.txt",
-        "tokenizer.json",
-    }
+    assert {path.name for path in (work / "pocket-gpt2").iterdir()} >= {"vocab.json", "merges.txt", "tokenizer.json"}
+
+
+def test_an_exported_model_above_the_limit_is_refused(work, tmp_path, monkeypatch):
+    from training.pocket_gpt2 import export
+
+    monkeypatch.setattr(export, "LIMIT", 1000)
+    with pytest.raises(BookError, match="the limit is 1,000"):
+        export.export(work / "run/model", work / "tokenizer", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_passport_says_what_was_measured(work, tmp_path, monkeypatch):
+    from training.pocket_gpt2 import passport
+
+    config = settings.settings(smoke=True)
+    results = json.loads((work / "results.json").read_text(encoding="utf-8"))
+    for kind in ("corpus", "greedy", "sampled"):  # the smoke run has no judge
+        results["fluency"][kind] |= {"judge_passes": 0.5, "passes": 0.25}
+    results["samples"][0]["text"] = "<script>alert(1)</script> said *Mia*"
+    (work / "results.json").write_text(json.dumps(results))
+    for name in ("PAGE", "RESULTS", "LOG", "MODEL"):
+        monkeypatch.setattr(passport, name, tmp_path / "made" / name)
+    (tmp_path / "made").mkdir()
+    files = passport.publish(work, config, work / "pocket-gpt2")
+    page = passport.PAGE.read_text(encoding="utf-8")
+    assert f"{files['model.safetensors']['bytes']:,} bytes" in page and "25.0 %" in page
+    assert "<script>" not in page and "&lt;script&gt;" in page and "&#42;Mia&#42;" in page
+
+
+def test_the_shipped_passport_is_made_from_the_shipped_results():
+    from training.pocket_gpt2 import passport
+
+    log = [json.loads(line) for line in passport.LOG.read_text(encoding="utf-8").splitlines()]
+    made = passport.page(json.loads(passport.RESULTS.read_text(encoding="utf-8")), log)
+    shipped = passport.PAGE.read_text(encoding="utf-8")
+
+    def words(page):  # matplotlib's next release may draw the curve otherwise
+        return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+    assert words(made) == words(shipped)
+
+
+def test_the_shipped_model_is_the_measured_one():
+    from training.pocket_gpt2 import passport
+
+    measured = json.loads(passport.RESULTS.read_text(encoding="utf-8"))["files"]
+    assert measured == models.registry()["gpt2"]["pocket"]["files"]
+    for name, file in measured.items():
+        assert hashlib.sha256((passport.MODEL / name).read_bytes()).hexdigest() == file["sha256"]
 
 
 def test_the_corpus_is_remade_exactly(work, tmp_path):
@@ -295,7 +350,7 @@ def test_too_little_disk_is_found_at_the_start(run, tmp_path, monkeypatch):
 
 
 def test_missing_steps_are_one_sentence(tmp_path, capsys):
-    for step in ("tokenizer", "train", "evaluate"):
+    for step in ("tokenizer", "train", "export", "evaluate", "publish"):
         assert main([step, "--smoke", "--work", str(tmp_path)]) == 1
         assert capsys.readouterr().err.startswith("pocket-gpt2: ")
 

@@ -100,10 +100,6 @@ def _consistency(consistency: dict, kinds: list[str]) -> list[str]:
     ]
 
 
-def _sweep(sweep: list[dict]) -> list[str]:
-    return [_row(row["size"], f"{row['parameters']:,}", f"{row['validation_loss']:.3f}") for row in sweep]
-
-
 def _sample(sample: dict) -> str:
     paragraphs = sample["text"].strip().split("\n\n")
     text = "\n>\n> ".join(
@@ -117,7 +113,7 @@ def page(report: dict, log: list[dict]) -> str:
     """The text of book/passports/gpt2.md.
 
     Args:
-        report: what :data:`RESULTS` holds: the settings, the figures of `evaluate`, corpus and sweep.
+        report: what :data:`RESULTS` holds: the settings, the figures of `evaluate` and of the corpus.
         log: the lines of :data:`LOG`.
     """
     settings, results = report["settings"], report["results"]
@@ -143,8 +139,6 @@ def page(report: dict, log: list[dict]) -> str:
         rate=options["learning_rate"],
         warmup=options["warmup"],
         seed=settings["seed"],
-        sweep_rows="\n".join(_sweep(report["sweep"])),
-        sweep_steps=settings["sweep"]["max_steps"],
         figure=loss_curve(log),
         fit_rows="\n".join(_fit(results["fit"])),
         prompts=results["fluency"]["prompts"],
@@ -176,7 +170,7 @@ def publish(work: Path, config: dict, shipped: Path) -> dict:
     Raises:
         BookError: a step of the recipe has not been run.
     """
-    names = {"results": "results.json", "corpus": "corpus/statistics.json", "sweep": "sweep.json"}
+    names = {"results": "results.json", "corpus": "corpus/statistics.json"}
     for path in [shipped, work / "run/log.jsonl", *(work / name for name in names.values())]:
         if not path.exists():
             raise BookError(f"{path} is not there: run the steps of the recipe before `publish`.")
