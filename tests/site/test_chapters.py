@@ -31,3 +31,17 @@ def test_a_reader_follows_an_induction_head_in_chapter_04(open_page, theme, widt
     ahead = encoder.evaluate("(host) => host.bookkit.weight(3, 4, 1, 8)")
     assert ahead > 0.3
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_moves_through_the_training_of_chapter_05(open_page, theme, width):
+    visit = open_page("notebooks/05_gpt_from_scratch.html", theme=theme, width=width)
+    viewer = visit.page.locator(".bookkit-learning")
+    means = viewer.evaluate("(host) => [0, 1, 2, 3, 4].map((k) => host.bookkit.mean(k))")
+    print(f"nats a token at the five stages: {means}")
+    assert 8.5 < means[0] < 9 and means[-1] < means[0] - 3
+    slider = viewer.get_by_role("slider", name="Stage of the training")
+    slider.focus()
+    visit.page.keyboard.press("Home")
+    assert slider.get_attribute("aria-valuetext").startswith("after 0 steps, ")
+    visit.assert_quiet()
