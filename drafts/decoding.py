@@ -20,8 +20,8 @@ from bookkit import results
 
 NAME = "decoding"
 CORPUS = "corpora/pocket_stories/sample.jsonl.xz"
-KINDS = {"story": "engine", "novel": "novels"}
-PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 48, 24, 48
+KINDS = ("story", "novel")
+PROMPTS, PROMPT_TOKENS, NEW_TOKENS = 32, 24, 48
 SEED = 0
 CONTRASTIVE = {"k": 4, "alpha": 0.6}
 STRATEGIES = {
@@ -75,7 +75,7 @@ def judge_texts(judge, tokenizer, prompts: list[str], texts: list[str]) -> list[
     for prompt, text in zip(prompts, texts, strict=True):
         read = tokenizer(text, return_offsets_mapping=True, add_special_tokens=False)
         ids = torch.cat([start, torch.tensor(read["input_ids"])])
-        logp = judge(ids[None, :-1]).logits[0].log_softmax(-1)
+        logp = judge(ids[None, :-1]).logits[0].float().log_softmax(-1)
         nats = -logp[torch.arange(len(ids) - 1), ids[1:]]
         new = torch.tensor([first >= len(prompt) for first, _ in read["offset_mapping"]])
         found.append((nats[new].sum().item(), int(new.sum())))
@@ -86,7 +86,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(bookkit.model("gpt2"), revision=bookkit.revision("gpt2"))
     model = AutoModelForCausalLM.from_pretrained(bookkit.model("gpt2"), dtype=torch.float32).eval()
     judge_tokenizer = AutoTokenizer.from_pretrained(bookkit.model("chat"))
-    judge = AutoModelForCausalLM.from_pretrained(bookkit.model("chat"), dtype=torch.float32).eval()
+    judge = AutoModelForCausalLM.from_pretrained(bookkit.model("chat"), dtype=torch.bfloat16).eval()
     rows = load_dataset("json", data_files=str(bookkit.data(CORPUS)), split="train")
     rows = [row for row in rows if row["split"] == "test" and row["kind"] in KINDS]
     figures = {"prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS, "kinds": {}}
