@@ -39,7 +39,7 @@ def test_help_names_every_command():
     ("words", "environment", "part"),
     [
         (["fetch", "no-such-role"], {}, "no-such-role"),
-        (["fetch", "gpt2"], {}, "not shipped yet"),
+        (["fetch", "controlnet"], {}, "not shipped yet"),
         (["fetch"], {"BOOK_MODELS": "enormous"}, "enormous"),
         (["fetch"], {"BOOK_ROOT": "/nowhere"}, "/nowhere"),
         (["fetch", "grounded-qa"], {"BOOK_MODELS": "hub"}, "full-size"),

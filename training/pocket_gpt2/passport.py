@@ -14,7 +14,7 @@ from training.pocket_gpt2.settings import ROOT
 TEMPLATE = Path(__file__).with_name("passport.md")
 PAGE = ROOT / "book/passports/gpt2.md"
 MODEL = ROOT / "data/models/pocket-gpt2"
-RESULTS = ROOT / "data/results/pocket_gpt2.json"
+RESULTS = ROOT / "data/passports/pocket_gpt2.json"
 LOG = ROOT / "data/results/pocket_gpt2_log.jsonl"
 
 
