@@ -28,7 +28,8 @@ def test_the_static_picture_shows_the_end_and_its_words_the_fall():
     html = learning.viewer(["Once", " upon"], STAGES).data
     static = html[html.index('<div class="bookkit-static">') : html.index("<noscript>")]
     assert "after 10 steps: 2.00 nats a token" in static
-    assert [int(depth) for depth in re.findall(r"--depth:(\d+)%", static)] == [7, 22]
+    depths = [int(depth) for depth in re.findall(r"--depth:(\d+)%", static)]
+    assert depths == [round(learning.DEEPEST * share) for share in (1 / 8, 3 / 8)]
     assert "falls from 7.0 nats before to 2.0 nats after 10 steps" in html
 
 
