@@ -86,7 +86,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(bookkit.model("gpt2"), revision=bookkit.revision("gpt2"))
     model = AutoModelForCausalLM.from_pretrained(bookkit.model("gpt2"), dtype=torch.float32).eval()
     judge_tokenizer = AutoTokenizer.from_pretrained(bookkit.model("chat"))
-    judge = AutoModelForCausalLM.from_pretrained(bookkit.model("chat"), dtype=torch.bfloat16).eval()
+    judge = AutoModelForCausalLM.from_pretrained(bookkit.model("chat"), dtype=torch.float32).eval()
     rows = load_dataset("json", data_files=str(bookkit.data(CORPUS)), split="train")
     rows = [row for row in rows if row["split"] == "test" and row["kind"] in KINDS]
     figures = {"prompt_tokens": PROMPT_TOKENS, "new_tokens": NEW_TOKENS, "kinds": {}}
