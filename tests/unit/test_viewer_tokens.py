@@ -154,7 +154,7 @@ def test_what_is_drawn_for_bytes(data, drawn):
 
 
 def test_pieces_of_one_character_stand_together():
-    assert tokens._runs([b" \xf0\x9f", b"\xa4", b"\x97 x", b"y"]) == [(0, 2, "🤗 x"), (3, 3, "")]
+    assert tokens.runs([b" \xf0\x9f", b"\xa4", b"\x97 x", b"y"]) == [(0, 2, "🤗 x"), (3, 3, "")]
     markup = tokens.strip([b" \xf0\x9f", b"\xa4\x97"], [1, 2], alt="x").data
     assert '<span class="bkt-group"><span class="bkt-char">🤗</span>' in markup
 

@@ -78,8 +78,7 @@ def viewer(
     picture = _picture(names, row, token, alt)
     return fragment.fragment(
         "attention",
-        css=fragment.source("shared.css") + "\n" + fragment.source("attention.css"),
-        js=fragment.source("shared.js") + "\n" + fragment.source("attention.js"),
+        **fragment.sources("attention"),
         data={
             "title": title,
             "layers": layers,

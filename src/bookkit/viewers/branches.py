@@ -44,8 +44,7 @@ def viewer(
     sent = [[{key: one[key] for key in _SENT} for one in level] for level in tree]
     return fragment.fragment(
         "branches",
-        css=fragment.source("shared.css") + "\n" + fragment.source("branches.css"),
-        js=fragment.source("shared.js") + "\n" + fragment.source("branches.js"),
+        **fragment.sources("branches"),
         data={
             "title": title,
             "prompt": fragment.well_formed(prompt),

@@ -184,6 +184,11 @@ def source(name: str) -> str:
     return "\n".join(line for line in stripped if line and not line.startswith(("//", "/* ")))
 
 
+def sources(name: str) -> dict[str, str]:
+    """`css` and `js` of a viewer for `fragment`: what the viewers share, and then its own file of that name."""
+    return {kind: f"{source(f'shared.{kind}')}\n{source(f'{name}.{kind}')}" for kind in ("css", "js")}
+
+
 def html_object(markup: str, what: str) -> HTML:
     """The markup as an IPython object, after a look at its size."""
     from IPython.display import HTML
@@ -209,7 +214,7 @@ def fragment(
 ) -> HTML:
     """One self-contained viewer.
 
-    name: the viewer's short name, which becomes part of its id. css, js: sources (see `source`). data:
+    name: the viewer's short name, which becomes part of its id. css, js: sources (see `sources`). data:
     anything JSON can hold. alt: what the picture shows, for those who do not see it. static: the picture as
     HTML, already escaped. noscript: a sentence for readers without JavaScript. Raises BookError where alt is
     missing or the whole is 300,000 bytes or more.

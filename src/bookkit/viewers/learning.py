@@ -17,8 +17,8 @@ from bookkit.viewers import fragment, pieces
 if TYPE_CHECKING:
     from IPython.display import HTML
 
-DEEPEST = 44  # per cent of vermilion: the ink on it keeps a contrast of 4.5 on dark paper
-"""Per cent of the warning colour behind a token that surprises as much as any; letters stay legible on it."""
+DEEPEST = 44
+"""Per cent of vermilion behind the token that surprises most: ink on it keeps a contrast of 4.5 on dark paper."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ def viewer(
         )
     return fragment.fragment(
         "learning",
-        css=fragment.source("shared.css") + "\n" + fragment.source("learning.css"),
-        js=fragment.source("shared.js") + "\n" + fragment.source("learning.js"),
+        **fragment.sources("learning"),
         data={
             "title": title,
             "parts": parts,

@@ -63,8 +63,7 @@ def viewer(
     )
     return fragment.fragment(
         "next_token",
-        css=fragment.source("shared.css") + "\n" + fragment.source("next_token.css"),
-        js=fragment.source("shared.js") + "\n" + fragment.source("next_token.js"),
+        **fragment.sources("next_token"),
         data={
             "title": title,
             "positions": shown,

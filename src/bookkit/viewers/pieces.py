@@ -33,7 +33,7 @@ def as_bytes(pieces: Sequence[str | bytes], *, sentence: bool = True) -> list[by
 def drawn(pieces: Sequence[bytes], *, sentence: bool = True) -> list[Parts]:
     """The parts of each piece; in a sentence, a piece of a character that is split over several names it as well."""
     parts = [tokens.segments(piece) or [("w", "∅")] for piece in pieces]
-    for first, last, shared in tokens._runs(pieces) if sentence else ():
+    for first, last, shared in tokens.runs(pieces) if sentence else ():
         if last > first and shared:
             for i in range(first, last + 1):
                 parts[i] = [*parts[i], ("c", shared)]

@@ -69,8 +69,7 @@ def viewer(
     }
     return fragment.fragment(
         "sentence-map",
-        css=fragment.source("shared.css") + fragment.source("sentence_map.css"),
-        js=fragment.source("shared.js") + fragment.source("sentence_map.js"),
+        **fragment.sources("sentence_map"),
         data=data,
         alt=alt,
         static=_static(data, alt),

@@ -187,21 +187,25 @@ def _face(data: bytes, name: str = "bkt-t") -> str:
     return f'<span class="{name}"{rtl}>{inner}</span>'
 
 
-def _runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
-    """(first, last, text) of pieces that share a character: the border between them lies inside it."""
+def runs(pieces: Sequence[bytes]) -> list[tuple[int, int, str]]:
+    """The pieces in groups (first, last, text): where the border between two lies inside a character, they share one.
+
+    first, last: places in `pieces`. text: the characters of the group, without blanks around them; empty for a
+    piece that stands alone.
+    """
     whole = b"".join(pieces)
     inside = {
         start + i for char, start, size in _characters(whole) for i in range(1, size) if char is not None
     }
-    runs, begin, end, first = [], 0, 0, 0
+    groups, begin, end, first = [], 0, 0, 0
     for i, piece in enumerate(pieces):
         end += len(piece)
         if i + 1 < len(pieces) and end in inside:
             continue
         shared = whole[begin:end].decode("utf-8", "replace").strip(" \t\n") if i > first else ""
-        runs.append((first, i, shared))
+        groups.append((first, i, shared))
         first, begin = i + 1, end
-    return runs
+    return groups
 
 
 def _pieces(pieces: Sequence[bytes], ids: Sequence[int] | None, joined: Sequence[bool], alt: str) -> str:
@@ -209,7 +213,7 @@ def _pieces(pieces: Sequence[bytes], ids: Sequence[int] | None, joined: Sequence
     markup = []
     join = [" bkt-join" if j else "" for j in joined]
     on = [" bkt-on" if j else "" for j in [*joined[1:], False]]
-    for first, last, shared in _runs(pieces):
+    for first, last, shared in runs(pieces):
         inner = []
         for i in range(first, last + 1):
             classes = "bkt-p" + (" bkt-odd" if i % 2 else "") + join[i] + on[i]
