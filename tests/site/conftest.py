@@ -6,6 +6,7 @@ Fixtures for every test below ``tests/site``:
 ``browser``    one headless Chromium for the whole session (Playwright, synchronous)
 ``open_page``  opens a built page in a context of its own and returns a `Visit`
 ``open_html``  the same for an HTML fragment that is on no page (a viewer by itself)
+``open_without_javascript``  a page that holds only a fragment, in a browser that runs no script
 
 A `Visit` carries the Playwright ``page`` and what went wrong while it was open: ``console`` (errors),
 ``crashes`` (uncaught exceptions), ``foreign`` (requests to another host, which are blocked) and
@@ -143,3 +144,21 @@ def open_html(browser):
     yield open_
     for visit in visits:
         visit.page.context.close()
+
+
+@pytest.fixture
+def open_without_javascript(browser, tmp_path):
+    """``open_without_javascript(fragment, width=390) -> page`` of a browser that runs no script."""
+    contexts = []
+
+    def open_(fragment: str, width=1280, height=800):
+        path = tmp_path / f"page{len(contexts)}.html"
+        path.write_text(f"<!doctype html><meta charset=utf-8>{fragment}", encoding="utf-8")
+        contexts.append(browser.new_context(java_script_enabled=False, viewport={"width": width, "height": height}))
+        page = contexts[-1].new_page()
+        page.goto(path.as_uri())
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()

@@ -1,5 +1,6 @@
-"""What the site tests share: where the built pages are, and what is noted while one is open."""
+"""What the site tests share: where the built pages are, what is noted while one is open, and common checks."""
 
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,39 @@ def built_pages() -> list[str]:
 def pages_or_placeholder() -> list[str]:
     """For ``parametrize``: never empty, so that a missing build is a visible skip or failure."""
     return built_pages() or ["(not built)"]
+
+
+def assert_accessible(page):
+    """axe finds nothing serious or critical; a failure names each rule, its elements and what is wrong with them."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    serious = [
+        {
+            "rule": found["id"],
+            "help": found["help"],
+            "where": [[node["html"][:160], str(node.get("failureSummary"))[:300]] for node in found["nodes"]][:4],
+        }
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in ("serious", "critical")
+    ]
+    assert not serious, f"{page.url}: {json.dumps(serious, indent=1)}"
+
+
+def insert_as_notebook(page, markup: str):
+    """Insert an output as JupyterLab does: it sets innerHTML, then puts each script in again."""
+    page.evaluate(
+        """(markup) => {
+          const cell = document.createElement('div');
+          cell.innerHTML = markup;
+          document.body.append(cell);
+          for (const old of cell.querySelectorAll('script')) {
+            const script = document.createElement('script');
+            script.textContent = old.textContent;
+            old.replaceWith(script);
+          }
+        }""",
+        markup,
+    )
 
 
 @dataclass

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from harness import assert_accessible
 from hostile import viewer_hostile_strings
 
 from bookkit.viewers import branches
@@ -154,33 +155,18 @@ def test_hostile_strings_are_only_text(show):
     visit.assert_quiet()
 
 
-def test_without_javascript(browser, tmp_path):
-    (tmp_path / "page.html").write_text(
-        f"<!doctype html><meta charset=utf-8>{branches.viewer(STEPS).data}", encoding="utf-8"
-    )
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
+def test_without_javascript(open_without_javascript):
+    page = open_without_javascript(branches.viewer(STEPS).data)
     assert page.locator(".bookkit-static svg").is_visible() and page.locator("noscript p").is_visible()
-    context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_accessible_and_within_the_page(show, theme, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     visit = show(beams(12), theme=theme, width=width)
     page = visit.page
     page.wait_for_timeout(400)
-    found = [
-        (v["id"], [n["html"][:120] + str(n.get("failureSummary"))[:300] for n in v["nodes"]][:3])
-        for v in Axe()
-        .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-        .response["violations"]
-        if v["impact"] in {"serious", "critical"}
-    ]
-    assert not found, found
+    assert_accessible(page)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     # The newest step is in sight without scrolling by hand.
     box = page.locator('[aria-selected="true"]').bounding_box()

@@ -1,6 +1,7 @@
 """The interactive figures in the built chapters, where the reader meets them."""
 
 import pytest
+from test_sentence_map import chosen, rest
 from test_token_viewer import FEED, READY, seen
 
 pytestmark = pytest.mark.site
@@ -15,6 +16,24 @@ def test_a_reader_types_into_chapter_02(open_page, theme, width):
     took = visit.page.evaluate(FEED, "The quick brown fox. " * 476)
     print(f"9,996 characters, {width} px: {took}")
     assert took["pieces"] > 2000
+    visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_searches_the_map_of_chapter_03(open_page, theme, width):
+    visit = open_page("notebooks/03_embeddings.html", theme=theme, width=width)
+    page = visit.page
+    rest(page)
+    assert chosen(page) == "vulture" and page.locator(".bkm-live circle").count() == 400
+    field = page.get_by_label("Search the definitions")
+    field.fill("queen")
+    field.press("Enter")
+    assert "queen" in page.locator(".bkm-live .bkm-side").inner_text()
+    page.get_by_role("radio", name="PCA").check()
+    rest(page)
+    frames = page.evaluate("document.querySelector('.bookkit-sentence-map').bookkit.frames")
+    print(f"{width} px: {len(frames)} frames, the slowest took {max(frames):.1f} ms")
+    assert "of these 5" in page.locator(".bkm-near-head").text_content()
     visit.assert_quiet()
 
 

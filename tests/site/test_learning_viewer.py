@@ -1,6 +1,7 @@
 """The viewer of a training in a real browser: slider, tokens, keyboard, hostile text."""
 
 import pytest
+from harness import assert_accessible
 from hostile import viewer_hostile_strings
 
 from bookkit.viewers import learning
@@ -66,3 +67,22 @@ def test_hostile_text_is_shown_and_not_run(show):
     assert visit.page.evaluate("window.__pwned") is None
     assert visit.page.locator("button.bkl-token").count() == len(texts)
     visit.assert_quiet()
+
+
+def test_without_javascript(open_without_javascript):
+    page = open_without_javascript(learning.viewer(PASSAGE, STAGES).data)
+    assert page.locator(".bookkit-static .bkl-token").count() == len(PASSAGE)
+    assert page.locator("noscript p").is_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_accessible_and_within_the_page(show, theme, width):
+    stages = [Stage(stage.label, [*stage.surprises, 2.0], stage.written) for stage in STAGES]
+    page = show([*PASSAGE, "a" * 60], stages, theme=theme, width=width).page
+    slider = page.get_by_role("slider", name="Stage of the training")
+    slider.focus()
+    for key in ("Home", "End"):
+        page.keyboard.press(key)
+        assert_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from harness import assert_accessible, insert_as_notebook
 from hostile import viewer_hostile_strings
 
 from bookkit.viewers import sentence_map
@@ -170,19 +171,7 @@ def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
     page = visit.page
     assert page.locator(".bkm-live").count() == 2
     for _ in range(2):
-        page.evaluate(
-            """(markup) => {
-              const cell = document.createElement('div');
-              cell.innerHTML = markup;
-              document.body.append(cell);
-              for (const old of cell.querySelectorAll('script')) {
-                const script = document.createElement('script');
-                script.textContent = old.textContent;
-                old.replaceWith(script);
-              }
-            }""",
-            other,
-        )
+        insert_as_notebook(page, other)
     assert page.evaluate(
         """[...document.querySelectorAll('.bookkit-sentence-map')].map((host) =>
           host.shadowRoot.querySelectorAll('circle').length)"""
@@ -190,36 +179,23 @@ def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
     visit.assert_quiet()
 
 
-def test_without_javascript(browser, tmp_path):
+def test_without_javascript(open_without_javascript):
     markup = sentence_map.viewer(["a", "b"], {"only": [(0, 0), (1, 1)]}, alt=ALT).data
-    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{markup}", encoding="utf-8")
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
+    page = open_without_javascript(markup)
     assert page.locator(".bookkit-static circle").count() == 2
     assert page.locator("noscript p").is_visible()
-    context.close()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_accessible_and_within_the_page(show, theme, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     visit = show(theme=theme, width=width)
     page = visit.page
     page.get_by_label("Search the texts").fill("water")
     for name in ("one", "two"):
         page.get_by_role("radio", name=name).check()
         rest(page)
-        found = [
-            (v["id"], [n["html"][:120] + str(n.get("failureSummary"))[:300] for n in v["nodes"]][:3])
-            for v in Axe()
-            .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-            .response["violations"]
-            if v["impact"] in {"serious", "critical"}
-        ]
-        assert not found, found
+        assert_accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-sentence-map')).backgroundColor")
     assert (int(ground.split("(")[1].split(",")[0]) < 80) is (theme == "dark")

@@ -3,6 +3,7 @@
 import unicodedata
 
 import pytest
+from harness import assert_accessible, insert_as_notebook
 from hostile import viewer_hostile_strings
 from strings import chosen, mixtures
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -371,22 +372,10 @@ def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
     page.locator(".bookkit-tokens").nth(1).locator("textarea").fill("changed")
     settle(page)
     assert page.evaluate("Object.keys(window.bookkitShared).length") == 1
-    # JupyterLab sets innerHTML, then puts each script in again; here twice, as with two views of one output.
+    # Twice, as with two views of one output.
     third = tokens.viewer("This is some text", merges=merges, alt=ALT).data
     for _ in range(2):
-        page.evaluate(
-            """(markup) => {
-              const cell = document.createElement('div');
-              cell.innerHTML = markup;
-              document.body.append(cell);
-              for (const old of cell.querySelectorAll('script')) {
-                const script = document.createElement('script');
-                script.textContent = old.textContent;
-                old.replaceWith(script);
-              }
-            }""",
-            third,
-        )
+        insert_as_notebook(page, third)
     page.evaluate(READY)
     tokens_in = page.evaluate(
         """[...document.querySelectorAll('.bookkit-tokens')].map((host) =>
@@ -396,15 +385,11 @@ def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
     visit.assert_quiet()
 
 
-def test_without_javascript(browser, merges, tmp_path):
+def test_without_javascript(open_without_javascript, merges):
     markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
-    (tmp_path / "page.html").write_text(f"<!doctype html><meta charset=utf-8>{markup}", encoding="utf-8")
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
+    page = open_without_javascript(markup)
     assert page.locator(".bookkit-static .bkt-p").first.is_visible()
     assert page.locator("noscript p").is_visible()
-    context.close()
 
 
 def test_without_decompression(open_html, merges):
@@ -418,8 +403,6 @@ def test_without_decompression(open_html, merges):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_accessible_and_within_the_page(show, theme, width):
-    from axe_playwright_python.sync_playwright import Axe
-
     strip = tokens.strip(
         ["This", " is", b" \xf0\x9f", b"\xa4\x97"], [1, 2, 3, 4], label="Another", alt="Four pieces"
     ).data
@@ -428,14 +411,7 @@ def test_accessible_and_within_the_page(show, theme, width):
     for view in ("Pieces", "Ids", "Table"):
         page.get_by_role("radio", name=view).check()
         page.wait_for_timeout(200)
-        found = [
-            (v["id"], [n["html"][:120] + str(n.get("failureSummary"))[:300] for n in v["nodes"]][:3])
-            for v in Axe()
-            .run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]})
-            .response["violations"]
-            if v["impact"] in {"serious", "critical"}
-        ]
-        assert not found, found
+        assert_accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("radio", name="Pieces").check()
     for _ in range(3):
