@@ -27,6 +27,13 @@ _LETTERS = {
     "go": "XP",
     "snatch": "XT",
 }
+# For each elder: what they are, what they are called, and the share of stories in which that is their name.
+_ELDERS = {
+    ("mum", "she"): ("mother", ["Mum", "Mama", "Mother"], 0.35),
+    ("mum", "he"): ("father", ["Dad", "Papa", "Father"], 0.35),
+    ("gran", "she"): ("grandmother", ["Grandma", "Granny", "Nana"], 0.4),
+    ("gran", "he"): ("grandfather", ["Grandpa", "Grandad", "Gramps"], 0.4),
+}
 _ROLE = re.compile(r"\{([\w+]+)")
 
 
@@ -178,34 +185,12 @@ class _Builder:
         if role == "sib":
             kin = dice.pick(["little ", "big ", "older ", "younger ", ""]) + ("sister" if she else "brother")
             return Entity(role, "person", child, name=self._name(pronoun), pronoun=pronoun, kin=kin, of=kid)
-        if role == "mum":
-            call = dice.pick(["Mum", "Mama", "Mother"] if she else ["Dad", "Papa", "Father"])
-            noun = "mother" if she else "father"
-            named = dice.chance(0.35)
-            return Entity(
-                role,
-                "person",
-                noun,
-                name=call if named else "",
-                call=call,
-                pronoun=pronoun,
-                kin="" if named else noun,
-                of=kid,
-            )
-        if role == "gran":
-            call = dice.pick(["Grandma", "Granny", "Nana"] if she else ["Grandpa", "Grandad", "Gramps"])
-            noun = "grandmother" if she else "grandfather"
-            named = dice.chance(0.4)
-            return Entity(
-                role,
-                "person",
-                noun,
-                name=call if named else "",
-                call=call,
-                pronoun=pronoun,
-                kin="" if named else noun,
-                of=kid,
-            )
+        if role in ("mum", "gran"):
+            noun, calls, share = _ELDERS[role, pronoun]
+            call = dice.pick(calls)
+            name = call if dice.chance(share) else ""
+            kin = "" if name else noun
+            return Entity(role, "person", noun, name=name, call=call, pronoun=pronoun, kin=kin, of=kid)
         title = dice.pick(["Mrs", "Miss", "Old Mrs"] if she else ["Mr", "Mr", "Old Mr"])
         return Entity(
             role,
