@@ -243,6 +243,23 @@ def test_the_shipped_passport_is_made_from_the_shipped_results():
     assert words(made) == words(shipped)
 
 
+def test_failures_are_quoted_from_the_samples():
+    from training.pocket_gpt2 import passport
+
+    samples = {
+        s["seed"]: s["text"] for s in json.loads(passport.RESULTS.read_text(encoding="utf-8"))["results"]["samples"]
+    }
+    failures = passport.TEMPLATE.read_text(encoding="utf-8").split("## Known failures")[1].split("##")[0]
+    _, *told = re.split(r"[Ss]ample (\d+)", failures)
+    quotes = [
+        (int(seed), " ".join(q.split()))
+        for seed, said in zip(told[::2], told[1::2], strict=True)
+        for q in re.findall(r'"([^"]+)"', said)
+    ]
+    assert len(quotes) > 8
+    assert not [(seed, quote) for seed, quote in quotes if quote not in samples[seed]]
+
+
 def test_the_shipped_model_is_the_measured_one():
     from training.pocket_gpt2 import passport
 
