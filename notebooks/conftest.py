@@ -2,4 +2,6 @@
 
 import os
 
-os.environ.update({"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TOKENIZERS_PARALLELISM": "false"})
+from bookkit.notebooks import QUIET
+
+os.environ.update(QUIET)

@@ -31,12 +31,6 @@ from bookkit.errors import BookError
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
 TIMEOUT_SECONDS = 600
-QUIET = {
-    "TQDM_DISABLE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-}
 
 
 def fingerprint(notebook: nbformat.NotebookNode) -> str:
@@ -73,7 +67,7 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
     Raises:
         BookError: a cell failed, took too long, or the kernel died.
     """
-    os.environ.update(QUIET)
+    os.environ.update(notebooks.QUIET)
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT_SECONDS,

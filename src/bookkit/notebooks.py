@@ -19,6 +19,13 @@ from bookkit.errors import BookError
 
 KEEP_TAG = "nbval-check-output"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+QUIET = {
+    "TQDM_DISABLE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
+"""The environment of a kernel whose outputs are kept or compared: no progress bars, no warnings about itself."""
 
 _NOTEBOOK_METADATA = ("kernelspec", "language_info", "bookkit", "execution", "mystnb")
 _CELL_METADATA = ("tags", "mystnb", "nbgrader", "bookkit", "cellView", "jupyter", "slideshow")
