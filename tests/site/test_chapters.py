@@ -64,3 +64,21 @@ def test_a_reader_moves_through_the_training_of_chapter_05(open_page, theme, wid
     visit.page.keyboard.press("Home")
     assert slider.get_attribute("aria-valuetext").startswith("after 0 steps, ")
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(open_page, theme, width):
+    visit = open_page("notebooks/07_gpt2_generation.html", theme=theme, width=width)
+    bars, tree = visit.page.locator(".bookkit-next_token"), visit.page.locator(".bookkit-branches")
+    at = "(host, setting) => host.bookkit.at(setting)"
+    own = {"temperature": 1, "topK": 0, "topP": 1, "minP": 0}
+    assert bars.evaluate(at, own)["count"] == 6144
+    bars.get_by_role("slider", name="min-p").focus()
+    visit.page.keyboard.press("End")
+    few = bars.evaluate(at, {})
+    print(f"the strictest min-p leaves {few['count']} tokens")
+    assert few["count"] < 10 and few["entropy"] < bars.evaluate(at, own)["entropy"]
+    tree.evaluate("(host) => host.bookkit.unfold(1)")
+    assert tree.evaluate("(host) => host.bookkit.now.step") == 1
+    assert len(tree.evaluate("(host) => host.bookkit.greedy")) == 6
+    visit.assert_quiet()
