@@ -1,0 +1,130 @@
+// The flow: points that move from noise to data; one of them is followed.
+
+function mount(root, data, host) {
+  const {steps, many, scale, reach, noise} = data, last = steps - 1, SIDE = 440;
+  const unpack = (text) => new Uint16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
+  const codes = unpack(data.blob), places = unpack(data.places), arrows = unpack(data.arrows);
+  const still = matchMedia("(prefers-reduced-motion: reduce)"), runs = data.names.length, cells = places.length / 2 - data.rows;
+  const now = {run: 0, step: 0, point: data.chosen, playing: false};
+  // Coordinates in the picture; kind 0 is where a point stands, 1 where the network thinks it came from.
+  const px = (code) => SIDE * code / scale, py = (code) => SIDE * (1 - code / scale);
+  const place = (kind, step, i) => {
+    const low = Math.floor(step), high = Math.min(last, low + 1), part = step - low, at = (s) => 2 * (((kind * runs + now.run) * steps + s) * many + i);
+    const a = at(low), b = at(high);
+    return [px(codes[a] + (codes[b] - codes[a]) * part), py(codes[a + 1] + (codes[b + 1] - codes[a + 1]) * part)];
+  };
+  const number = ([x, y]) => `(${((2 * x / SIDE - 1) * reach).toFixed(2)}, ${((1 - 2 * y / SIDE) * reach).toFixed(2)})`.replaceAll("-", "−");
+
+  const box = el("div", "bkv bkf bkf-live"), top = el("div", "bkv-top"), note = el("p", "bkv-note");
+  top.append(el("p", "bkv-title", data.title));
+  if (runs > 1) top.append(choices("Run", data.names.map((name, i) => [String(i), name]), "0", (key) => { now.run = Number(key); draw(); tell(); }));
+  const bar = el("div", "bkf-bar"), play = el("button", "bkf-play", "Play", {type: "button"}), where = el("span", "bkf-where");
+  const slider = el("input", null, null, {type: "range", min: 0, max: last, step: 1, "aria-label": "Step"});
+  bar.append(play, slider, where);
+
+  const main = el("div", "bkf-main"), picture = el("div", "bkf-picture"), side = el("div", "bkf-side");
+  const map = svg("svg", {class: "bkf-map", viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true"});
+  for (let i = 0; i < data.rows; i++) map.append(svg("circle", {class: "bkf-data", cx: px(places[2 * i]).toFixed(1), cy: py(places[2 * i + 1]).toFixed(1), r: 1.6}));
+  const field = svg("path", {class: "bkf-field"}), trail = svg("path", {class: "bkf-trail"}), line = svg("path", {class: "bkf-line"});
+  const dots = Array.from({length: many}, () => svg("circle", {r: 3}));
+  const guess = svg("circle", {class: "bkf-guess", r: 5.5});
+  map.append(field, trail, ...dots, line, guess);
+  picture.append(map);
+
+  // The small chart: how far from the data, step by step.
+  const W = 260, H = 120, most = Math.max(0.001, ...data.near.flat(), ...data.far.flat());
+  const cx = (step) => 4 + (W - 8) * (last ? step / last : 0), cy = (value) => H - 6 - (H - 14) * value / most;
+  const chart = svg("svg", {class: "bkf-chart", viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true"});
+  const near = svg("path", {class: "bkf-near"}), far = svg("path", {class: "bkf-far"}), mark = svg("path", {class: "bkf-mark"});
+  chart.append(svg("path", {class: "bkf-axis", d: `M4 ${cy(0)}H${W - 4}`}), mark, far, near);
+  const caption = el("p", "bkf-caption", "Mean distance to the data");
+  const one = el("p", "bkf-near-value"), two = el("p", "bkf-far-value");
+  const follow = el("label", "bkf-follow", "Follow a point"), pick = el("input", null, null, {type: "range", min: 1, max: many, step: 1, "aria-label": "Point"});
+  follow.append(pick);
+  const said = el("p", "bkf-said"), speech = speaker();
+  side.append(caption, chart, one, two, follow, said);
+  main.append(picture, side);
+  box.append(top, bar, main, note, speech.node);
+  root.append(box);
+
+  function draw() {
+    const whole = Math.round(now.step), share = noise[whole];
+    dots.forEach((dot, i) => {
+      const [x, y] = place(0, now.step, i);
+      dot.setAttribute("cx", x.toFixed(1));
+      dot.setAttribute("cy", y.toFixed(1));
+      dot.setAttribute("class", i === now.point ? "bkf-now" : "bkf-dot");
+      dot.setAttribute("r", i === now.point ? 5 : 3);
+    });
+    box.style.setProperty("--done", `${Math.round(100 * (1 - share))}%`);
+    const path = (kind, from, to) => { let d = ""; for (let s = from; s <= to; s++) { const [x, y] = place(kind, s, now.point); d += `${d ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`; } return d; };
+    const here = place(0, now.step, now.point), there = place(1, now.step, now.point);
+    trail.setAttribute("d", path(0, 0, Math.floor(now.step)) + `L${here.map((v) => v.toFixed(1)).join(" ")}`);
+    line.setAttribute("d", `M${here.map((v) => v.toFixed(1)).join(" ")}L${there.map((v) => v.toFixed(1)).join(" ")}`);
+    guess.setAttribute("cx", there[0].toFixed(1));
+    guess.setAttribute("cy", there[1].toFixed(1));
+    let d = "";
+    for (let c = 0; c < cells; c++) {
+      const x = px(places[2 * (data.rows + c)]), y = py(places[2 * (data.rows + c) + 1]), a = 2 * (whole * cells + c);
+      const dx = px(arrows[a]) - SIDE / 2, dy = py(arrows[a + 1]) - SIDE / 2, long = Math.hypot(dx, dy);
+      if (long < 1.2) continue;
+      const tip = [x + dx, y + dy], u = dx / long, v = dy / long, h = Math.min(4, long / 2);
+      d += `M${x.toFixed(1)} ${y.toFixed(1)}L${tip[0].toFixed(1)} ${tip[1].toFixed(1)}`
+        + `m${(-h * u + h * v * .6).toFixed(1)} ${(-h * v - h * u * .6).toFixed(1)}L${tip[0].toFixed(1)} ${tip[1].toFixed(1)}L${(tip[0] - h * u - h * v * .6).toFixed(1)} ${(tip[1] - h * v + h * u * .6).toFixed(1)}`;
+    }
+    field.setAttribute("d", d);
+    const curve = (values) => values.map((value, s) => `${s ? "L" : "M"}${cx(s).toFixed(1)} ${cy(value).toFixed(1)}`).join("");
+    near.setAttribute("d", curve(data.near[now.run]));
+    far.setAttribute("d", curve(data.far[now.run]));
+    mark.setAttribute("d", `M${cx(now.step).toFixed(1)} 4V${H - 6}`);
+    one.textContent = `the points: ${data.near[now.run][whole].toFixed(2)}`;
+    two.textContent = `the network's guesses: ${data.far[now.run][whole].toFixed(2)}`;
+    where.textContent = `step ${whole} of ${last}, noise ${Math.round(100 * share)} %`;
+    slider.value = whole;
+    slider.setAttribute("aria-valuetext", where.textContent);
+    pick.value = now.point + 1;
+    pick.setAttribute("aria-valuetext", `point ${now.point + 1} of ${many}`);
+    said.textContent = `Point ${now.point + 1} stands at ${number(place(0, whole, now.point))}. The network believes that it came from ${number(place(1, whole, now.point))}.`;
+    note.textContent = data.notes[now.run];
+    note.hidden = !data.notes[now.run];
+    play.textContent = now.playing ? "Pause" : now.step >= last ? "Play again" : "Play";
+  }
+  const tell = () => speech.say(`${where.textContent}. Mean distance to the data ${data.near[now.run][Math.round(now.step)].toFixed(2)}.`);
+
+  let frame = 0, timer = 0;
+  function stop() { now.playing = false; cancelAnimationFrame(frame); clearTimeout(timer); now.step = Math.round(now.step); draw(); tell(); }
+  function start() {
+    if (!last) return;
+    if (now.step >= last) now.step = 0;
+    now.playing = true;
+    draw();
+    if (still.matches) {  // no motion: from picture to picture
+      const next = () => { now.step = Math.min(last, now.step + 1); if (now.step >= last) stop(); else { draw(); timer = setTimeout(next, 400); } };
+      timer = setTimeout(next, 400);
+      return;
+    }
+    let before = performance.now();
+    const step = (time) => {
+      now.step = Math.min(last, now.step + Math.max(0, time - before) * last / 6000);
+      before = time;
+      if (now.step >= last || !host.isConnected) stop(); else { draw(); frame = requestAnimationFrame(step); }
+    };
+    frame = requestAnimationFrame(step);
+  }
+  play.onclick = () => now.playing ? stop() : start();
+  slider.oninput = () => { if (now.playing) { now.playing = false; cancelAnimationFrame(frame); clearTimeout(timer); } now.step = Number(slider.value); draw(); tell(); };
+  pick.oninput = () => { now.point = Number(pick.value) - 1; draw(); speech.say(said.textContent); };
+  map.addEventListener("click", (event) => {
+    const seen = map.getBoundingClientRect(), x = (event.clientX - seen.left) * SIDE / seen.width, y = (event.clientY - seen.top) * SIDE / seen.height;
+    let best = now.point, least = 20 ** 2;
+    for (let i = 0; i < many; i++) {
+      const [a, b] = place(0, now.step, i), apart = (a - x) ** 2 + (b - y) ** 2;
+      if (apart < least) { least = apart; best = i; }
+    }
+    now.point = best;
+    draw();
+    speech.say(said.textContent);
+  });
+  host.bookkit = {now, draw, at: (i) => place(0, now.step, i), near: (run, step) => data.near[run][step]};
+  draw();
+}
