@@ -1,17 +1,33 @@
 """The recipe of pocket-diffusion, at toy size and without network."""
 
+import hashlib
 import json
 import random
+import re
 import zipfile
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from bookkit import models
 from bookkit.errors import BookError
+from training import registry
 from training.pocket_diffusion import __main__ as chain
-from training.pocket_diffusion import captions, configuration, data, evaluate, export, judges, sources, train, vae
+from training.pocket_diffusion import (
+    captions,
+    configuration,
+    data,
+    evaluate,
+    export,
+    judges,
+    publish,
+    sources,
+    train,
+    vae,
+)
 from training.pocket_diffusion.captions import BACKGROUNDS, Picture
 
 CONFIGS = configuration.HERE / "configs"
@@ -273,6 +289,58 @@ def test_parts_are_joined_and_checked(tmp_path, smoke):
     parts[1].write_bytes(b"")
     with pytest.raises(BookError, match="missing or damaged: copy it again"):
         export.join(tmp_path / "parts", tmp_path / "again")
+
+
+def results(config) -> dict:
+    return json.loads((config.work / "evaluation/results.json").read_text(encoding="utf-8"))
+
+
+def words(page: str) -> str:
+    """A passport without its drawing, which matplotlib's next release may make otherwise."""
+    return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+
+def test_publishing_ships_what_was_measured(smoke, tmp_path):
+    (tmp_path / "data").mkdir()
+    before = (models.root() / "data/models.yml").read_text(encoding="utf-8")
+    (tmp_path / "data/models.yml").write_text(before, encoding="utf-8")
+    publish.publish(smoke, tmp_path)
+    after = yaml.safe_load((tmp_path / "data/models.yml").read_text(encoding="utf-8"))["roles"]
+    for role, name in (("text-to-image", "unet/diffusion_pytorch_model.safetensors"), ("judge", "style/config.json")):
+        pocket = after[role]["pocket"]
+        shipped = tmp_path / pocket["path"] / name
+        assert pocket["files"][name] == {
+            "bytes": shipped.stat().st_size, "sha256": hashlib.sha256(shipped.read_bytes()).hexdigest()
+        }  # fmt: skip
+        assert pocket["kind"] == "repository" and pocket["parameters"] > 1000
+    for role, entry in yaml.safe_load(before)["roles"].items():
+        assert after[role]["hub"] == entry["hub"]
+        assert role in ("text-to-image", "judge") or after[role] == entry
+    page = (tmp_path / publish.PAGE).read_text(encoding="utf-8")
+    assert page.count("<figure>") == 3 * 2 + 1
+    assert "$" not in words(page) and evaluate.table(results(smoke)).strip() in page
+    publish.write(tmp_path)
+    assert words(page) == words((tmp_path / publish.PAGE).read_text(encoding="utf-8"))
+
+
+def test_publishing_needs_the_evaluation(tmp_path):
+    with pytest.raises(BookError, match="results.json is missing: run the steps"):
+        publish.publish(toy(tmp_path), tmp_path)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_role_that_the_registry_lacks_is_refused(tmp_path):
+    path = tmp_path / "models.yml"
+    path.write_text("roles:\n  gpt2:\n    title: x\n    pocket:\n      kind: later\n", encoding="utf-8")
+    with pytest.raises(BookError, match='no role "gtp2"'):
+        registry.register("gtp2", tmp_path, origin="", licence="", parameters=0, passport="", registry=path)
+
+
+def test_shipped_models_are_evaluated_where_nothing_is_exported(tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "SHIPPED", "smoke")
+    monkeypatch.setattr(export.bookkit, "model", lambda role: str(tmp_path / role))
+    folders = export.folders(toy(tmp_path))
+    assert folders["pipeline"] == tmp_path / "text-to-image" and folders["style-judge"] == tmp_path / "judge/style"
 
 
 # --- scores -----------------------------------------------------------------------------------------------

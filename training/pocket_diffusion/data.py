@@ -268,16 +268,21 @@ def load(config, device="cpu") -> Sprites:
     return Sprites(config.pack, config.resolution, device=device, **config.subjects)
 
 
+def build(config, downloads: Path | None = None) -> None:
+    """Make the pack of a configuration; the emoji sets are fetched where `downloads` lacks them."""
+    config.work.mkdir(parents=True, exist_ok=True)
+    if config.synthetic:
+        synthetic_pack(config.pack, config.sprite_size)
+    else:
+        sources.build_pack(config.pack, downloads or config.work / "downloads", config.sprite_size)
+
+
 def main(argv=None) -> None:
     parser = argparse.ArgumentParser(description="Fetch, rasterize and pack the emoji sets.")
     add_arguments(parser)
     parser.add_argument("--downloads", type=Path, help="folder for the npm tarballs (default: in the work folder)")
     config = from_arguments(args := parser.parse_args(argv))
-    config.work.mkdir(parents=True, exist_ok=True)
-    if config.synthetic:
-        synthetic_pack(config.pack, config.sprite_size)
-    else:
-        sources.build_pack(config.pack, args.downloads or config.work / "downloads", config.sprite_size)
+    build(config, args.downloads)
     sprites = load(config)
     rng = random.Random(0)
     pictures = sprites.draw(72, rng)
@@ -286,7 +291,9 @@ def main(argv=None) -> None:
     captions = [f"{sprites.caption(picture, rng)}\n" for picture in pictures]
     (config.work / "captions.txt").write_text("".join(captions), encoding="utf-8")
     (config.work / "ATTRIBUTION.md").write_text(attribution(), encoding="utf-8")
-    print(json.dumps(vars(counts(sprites))))
+    numbers = json.dumps(vars(counts(sprites)))
+    (config.work / "counts.json").write_text(numbers + "\n", encoding="utf-8")
+    print(numbers)
 
 
 if __name__ == "__main__":

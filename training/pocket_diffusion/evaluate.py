@@ -16,6 +16,8 @@ first: pictures of one prompt are not independent.
 """
 
 import argparse
+import base64
+import io
 import json
 import random
 import time
@@ -36,20 +38,20 @@ MEASURES = ("subject_top1", "subject_top5", "style", "background", "all", "all_s
 
 
 @torch.no_grad()
-def sample(pipe, asked: list[tuple[data.Picture, int]], guidance: float, steps: int, batch: int) -> torch.Tensor:
+def sample(pipe, asked: list[tuple[str, int]], guidance: float, steps: int, batch: int) -> torch.Tensor:
     """Generated pictures, float32 (n, 3, R, R) in [-1, 1], on the CPU.
 
     Every picture has its own seeded generator, so that the batch's size changes nothing but rounding.
 
     Args:
         pipe: a StableDiffusionPipeline.
-        asked: (what to show, seed) for each picture.
+        asked: (prompt, seed) for each picture.
     """
     pictures = []
     for start in range(0, len(asked), batch):
         chunk = asked[start : start + batch]
         generators = [torch.Generator("cpu").manual_seed(seed) for _, seed in chunk]
-        output = pipe([canonical(picture) for picture, _ in chunk], guidance_scale=guidance,
+        output = pipe([prompt for prompt, _ in chunk], guidance_scale=guidance,
                       num_inference_steps=steps, generator=generators, output_type="pt")  # fmt: skip
         pictures.append(output.images.float().cpu() * 2 - 1)
     return torch.cat(pictures)
@@ -75,9 +77,9 @@ def summary(scores: list[dict], prompts: int) -> dict:
 
 def generated(pipe, judge, pictures, seeds, guidance, steps, batch) -> tuple[dict, torch.Tensor]:
     """Scores and pictures for every prompt and seed."""
-    asked = [(picture, seed) for seed in seeds for picture in pictures]
+    asked = [(canonical(picture), seed) for seed in seeds for picture in pictures]
     images = sample(pipe, asked, guidance, steps, batch)
-    return summary(judge(images, [picture for picture, _ in asked]), len(pictures)), images
+    return summary(judge(images, list(pictures) * len(seeds)), len(pictures)), images
 
 
 def nearest_caption(asked: data.Picture, training: list[data.Picture]) -> data.Picture:
@@ -143,18 +145,22 @@ def quartiles(values: torch.Tensor) -> list[float]:
 
 
 def evaluate(config: Config, quick: bool = False, models: Path | None = None, say=print) -> dict:
-    """All figures of the passport, of the exported models; with `quick`, over few prompts and one seed."""
+    """All figures of the passport, of the exported models; with `quick`, over few prompts and one seed.
+
+    The models are those in `models`, else those that the work folder exports, else those that the book ships.
+    """
     options = config.evaluation | (config.evaluation["quick"] if quick else {})
     seeds, guidance, steps, batch = (options[key] for key in ("seeds", "guidance", "steps", "batch"))
     started = time.monotonic()
     sprites = data.load(config, loop.device())
-    pipe, judge = export.load(models or config.work / "export", sprites)
+    pipe, judge = export.load(export.folders(config, models), sprites)
     pipe.set_progress_bar_config(disable=True)
     training = sprites.everything("train")
     rng = random.Random("evaluation")
     chosen = {name: sprites.everything(name) for name in ("train", "triple", "pair")}
     chosen = {name: rng.sample(pictures, min(options["prompts"], len(pictures))) for name, pictures in chosen.items()}
-    result = {"config": config.name, "quick": quick, "guidance": guidance, "steps": steps, "seeds": seeds}
+    result = {"config": config.name, "quick": quick, "guidance": guidance, "steps": steps, "seeds": seeds,
+              "samples": min(options["samples"], *map(len, chosen.values()))}  # fmt: skip
     result["judges"] = judges.accuracy(judge, sprites, 200 if quick else 1500)
 
     result["groups"], images = {}, {}
@@ -185,7 +191,15 @@ def evaluate(config: Config, quick: bool = False, models: Path | None = None, sa
     titles = ("generated_triple", "generated_pair", "real_triple", "real_pair")
     result["nearest_training_picture"] = dict(zip(titles, map(quartiles, distances), strict=True))
     result["seconds"] = round(time.monotonic() - started)
+    shown = [
+        (canonical(picture), seeds[0], images[name][i])
+        for name, pictures in chosen.items()
+        for i, picture in enumerate(pictures[: result["samples"]])
+    ]
+    asked = [(options["asked"]["prompt"], seed) for seed in options["asked"]["seeds"]]
+    shown += [(*pair, image) for pair, image in zip(asked, sample(pipe, asked, guidance, steps, batch), strict=True)]
     write(config, result, images, chosen)
+    write_samples(config, shown)
     return result
 
 
@@ -205,6 +219,17 @@ def write(config: Config, result: dict, images: dict, chosen: dict) -> None:
         sheet = data.contact_sheet(data.to_pil(images[name][:count]), 12, labels)
         sheet.save(folder / f"samples-{name}{suffix}.png")
     curves(config, folder)
+
+
+def write_samples(config: Config, shown: list[tuple[str, int, torch.Tensor]]) -> None:
+    """(prompt, seed, picture) of unselected samples as ``evaluation/samples.json``, pictures as base64 of WebP."""
+    records = []
+    for prompt, seed, picture in shown:
+        file = io.BytesIO()
+        data.to_pil(picture[None])[0].save(file, "webp", quality=90)
+        records.append({"prompt": prompt, "seed": seed, "webp": base64.b64encode(file.getvalue()).decode()})
+    path = config.work / "evaluation/samples.json"
+    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def table(result: dict) -> str:
@@ -266,6 +291,8 @@ def main(argv=None) -> None:
     parser.add_argument("--quick", action="store_true", help="few prompts, one seed: under ten minutes on two cores")
     parser.add_argument("--models", type=Path, help="the exported models (default: export/ in the work folder)")
     config = from_arguments(args := parser.parse_args(argv))
+    if not config.pack.exists():  # the judges need the real pictures beside the generated ones
+        data.build(config)
     result = evaluate(config, args.quick, args.models)
     print(table(result))
 

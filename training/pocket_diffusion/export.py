@@ -18,12 +18,15 @@ from pathlib import Path
 
 import torch
 
+import bookkit
 from bookkit.errors import BookError
 from training.pocket_diffusion import data, judges, loop, train, vae, words
+from training.pocket_diffusion.captions import BACKGROUNDS, STYLE_PHRASES, noun_phrase, plain
 from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
 
 TOTAL_LIMIT, FILE_LIMIT = 50_000_000, 45_000_000
 PART = 15 * 2**20
+SHIPPED = "cpu"  # the configuration whose models the book ships
 
 
 def pipeline(config: Config, sprites: data.Sprites):
@@ -61,6 +64,7 @@ def export(config: Config, target: Path) -> dict:
     scorer.clip.save_pretrained(target / "judge")
     scorer.style.save_pretrained(target / "style-judge")
     _write_processors(target, scorer)
+    _write_vocabulary(target / "judge" / "vocabulary.json", sprites)
     for name in ("pipeline/text_encoder", "judge", "style-judge"):  # diffusers reads float32 without being told
         _say_float32(target / name / "config.json")
     (target / "pipeline" / "ATTRIBUTION.md").write_text(data.attribution(), encoding="utf-8")
@@ -82,21 +86,34 @@ def export(config: Config, target: Path) -> dict:
     return sizes
 
 
-def load(folder: Path, sprites: data.Sprites):
-    """(StableDiffusionPipeline, Judges) as exported, in float32 on the sprites' device.
+def folders(config: Config, models: Path | None = None) -> dict[str, Path]:
+    """Where the pipeline, the judge and the style judge lie.
+
+    Args:
+        config: whose export is meant, if there is one; else it is the book's own models.
+        models: an export in another folder.
 
     Raises:
-        BookError: they have not been exported.
+        BookError: there is no export, and the book ships no models of this resolution.
     """
+    if models or (config.work / "export").exists() or config.name != SHIPPED:
+        models = models or config.work / "export"
+        if not (models / "style-judge" / "config.json").exists():
+            raise BookError(f"There are no models in {models}: run the step `export` first.")
+        return {name: models / name for name in ("pipeline", "judge", "style-judge")}
+    judge = Path(bookkit.model("judge"))
+    return {"pipeline": Path(bookkit.model("text-to-image")), "judge": judge, "style-judge": judge / "style"}
+
+
+def load(folder: dict[str, Path], sprites: data.Sprites):
+    """(StableDiffusionPipeline, Judges) from where :func:`folders` says, float32, on the sprites' device."""
     from diffusers import StableDiffusionPipeline
     from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
-    if not (folder / "style-judge" / "config.json").exists():
-        raise BookError(f"There are no models in {folder}: run the step `export` first.")
-    pipe = StableDiffusionPipeline.from_pretrained(folder / "pipeline").to(sprites.device)
-    clip = CLIPModel.from_pretrained(folder / "judge")
-    style = ResNetForImageClassification.from_pretrained(folder / "style-judge")
-    tokenizer = CLIPTokenizer.from_pretrained(folder / "judge")
+    pipe = StableDiffusionPipeline.from_pretrained(folder["pipeline"]).to(sprites.device)
+    clip = CLIPModel.from_pretrained(folder["judge"])
+    style = ResNetForImageClassification.from_pretrained(folder["style-judge"])
+    tokenizer = CLIPTokenizer.from_pretrained(folder["judge"])
     side = clip.config.vision_config.image_size
     return pipe, judges.Judges(clip, style, tokenizer, sprites.subjects, side, sprites.device)
 
@@ -109,6 +126,14 @@ def _write_processors(target: Path, scorer: judges.Judges) -> None:
                                 image_mean=judges.MEAN, image_std=judges.STD)  # fmt: skip
     CLIPProcessor(images, scorer.tokenizer).save_pretrained(target / "judge")
     images.save_pretrained(target / "style-judge")
+
+
+def _write_vocabulary(path: Path, sprites: data.Sprites) -> None:
+    """What can be asked of the models: subjects as they stand in captions, styles, backgrounds with their colours."""
+    words = {"subjects": [noun_phrase(plain(subject)) for subject in sprites.subjects],
+             "styles": {style: phrases[0] for style, phrases in STYLE_PHRASES.items()},
+             "backgrounds": BACKGROUNDS}  # fmt: skip
+    path.write_text(json.dumps(words, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _say_float32(path: Path) -> None:

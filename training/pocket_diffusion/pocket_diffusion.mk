@@ -5,7 +5,7 @@ POCKET_CONFIG  ?= cpu
 POCKET_MINUTES ?= 90
 POCKET_RUN := PYTHONPATH=.:src $(PY) -m training.pocket_diffusion
 
-.PHONY: pocket-diffusion pocket-diffusion-smoke pocket-diffusion-evaluate
+.PHONY: pocket-diffusion pocket-diffusion-smoke pocket-diffusion-evaluate pocket-diffusion-publish
 
 pocket-diffusion: env  ## train pocket-diffusion from the pictures up; an interrupted run goes on
 	@$(PY) -m pip install --quiet --requirement training/pocket_diffusion/requirements.txt
@@ -16,4 +16,8 @@ pocket-diffusion-smoke: env  ## run that whole recipe at toy size, without netwo
 
 pocket-diffusion-evaluate: env  ## score the trained pocket-diffusion (under ten minutes)
 	@PYTHONPATH=.:src $(PY) -m training.pocket_diffusion.evaluate --quick \
+		--config training/pocket_diffusion/configs/$(POCKET_CONFIG).json
+
+pocket-diffusion-publish: env  ## ship the trained pocket-diffusion: weights, registry, passport
+	@PYTHONPATH=.:src $(PY) -m training.pocket_diffusion.publish \
 		--config training/pocket_diffusion/configs/$(POCKET_CONFIG).json
