@@ -53,3 +53,38 @@ function onTheme(redraw) {
     watcher.observe(node, {attributes: true, attributeFilter: ["class", "theme", "data-theme", "data-jp-theme-light"]});
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
+
+// A play button, a slider from 0 to `last` and words for where it stands. `show(step)` is called on every move (between
+// whole steps, too, unless motion is unwelcome), `tell()` once it rests.
+function player(host, last, words, show, tell, seconds = 6) {
+  const node = el("div", "bkv-bar"), play = el("button", "bkv-play", "Play", {type: "button"}), where = el("span", "bkv-where");
+  const slider = el("input", null, null, {type: "range", min: 0, max: last, step: 1, "aria-label": "Step"});
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+  let step = 0, playing = false, frame = 0, timer = 0;
+  node.append(play, slider, where);
+  function put(value) {
+    step = limit(value, 0, last);
+    slider.value = Math.round(step);
+    where.textContent = words(Math.round(step));
+    slider.setAttribute("aria-valuetext", where.textContent);
+    play.textContent = playing ? "Pause" : step >= last ? "Play again" : "Play";
+    show(step);
+  }
+  function go(value) { playing = false; cancelAnimationFrame(frame); clearTimeout(timer); put(Math.round(value)); tell(); }
+  function start() {
+    if (!last) return;
+    playing = true;
+    put(step >= last ? 0 : step);
+    let before = performance.now();
+    const move = (time) => {
+      const next = still.matches ? step + 1 : step + Math.max(0, time - before) * last / (1000 * seconds);
+      before = time;
+      if (next >= last || !host.isConnected) go(last); else { put(next); again(); }
+    };
+    const again = () => { if (still.matches) timer = setTimeout(move, 400); else frame = requestAnimationFrame(move); };
+    again();
+  }
+  play.onclick = () => playing ? go(step) : start();
+  slider.oninput = () => go(Number(slider.value));
+  return {node, go};
+}
