@@ -17,6 +17,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -80,10 +81,12 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
     # kernel, can leave both sides waiting for each other on a busy machine.
     client.widget_registry = {}
     try:
-        with meter.measure() as here, client.setup_kernel():
+        began = time.perf_counter()
+        with client.setup_kernel():
             with meter.measure(client.km.provisioner.pid) as kernel:
                 for index, cell in enumerate(notebook.cells):
                     client.execute_cell(cell, index)
+        seconds = time.perf_counter() - began
     except (CellExecutionError, CellTimeoutError) as error:
         print(re.sub(r"\x1b\[[0-9;]*m", "", str(error)), file=sys.stderr)
         raise BookError(
@@ -94,7 +97,7 @@ def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
         raise BookError(
             f"The kernel of chapter {path.stem} died in cell {index + 1}: the machine probably ran out of memory."
         ) from error
-    return meter.Reading(seconds=here.seconds, peak_bytes=kernel.peak_bytes)
+    return meter.Reading(seconds=seconds, peak_bytes=kernel.peak_bytes)
 
 
 def execute(path: Path) -> Path:
