@@ -4,8 +4,8 @@ function mount(root, data, host) {
   const {steps, many, scale, reach, noise} = data, last = steps - 1, SIDE = 440;
   const unpack = (text) => new Uint16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
   const codes = unpack(data.blob), places = unpack(data.places), arrows = unpack(data.arrows);
-  const still = matchMedia("(prefers-reduced-motion: reduce)"), runs = data.names.length, cells = places.length / 2 - data.rows;
-  const now = {run: 0, step: 0, point: data.chosen, playing: false};
+  const runs = data.names.length, cells = places.length / 2 - data.rows;
+  const now = {run: 0, step: 0, point: data.chosen};
   // Coordinates in the picture; kind 0 is where a point stands, 1 where the network thinks it came from.
   const px = (code) => SIDE * code / scale, py = (code) => SIDE * (1 - code / scale);
   const place = (kind, step, i) => {
@@ -18,9 +18,7 @@ function mount(root, data, host) {
   const box = el("div", "bkv bkf bkf-live"), top = el("div", "bkv-top"), note = el("p", "bkv-note");
   top.append(el("p", "bkv-title", data.title));
   if (runs > 1) top.append(choices("Run", data.names.map((name, i) => [String(i), name]), "0", (key) => { now.run = Number(key); draw(); tell(); }));
-  const bar = el("div", "bkf-bar"), play = el("button", "bkf-play", "Play", {type: "button"}), where = el("span", "bkf-where");
-  const slider = el("input", null, null, {type: "range", min: 0, max: last, step: 1, "aria-label": "Step"});
-  bar.append(play, slider, where);
+  const play = player(host, last, words, (step) => { now.step = step; draw(); }, tell);
 
   const main = el("div", "bkf-main"), picture = el("div", "bkf-picture"), side = el("div", "bkf-side");
   const map = svg("svg", {class: "bkf-map", viewBox: `0 0 ${SIDE} ${SIDE}`, "aria-hidden": "true"});
@@ -44,7 +42,7 @@ function mount(root, data, host) {
   const said = el("p", "bkf-said"), speech = speaker();
   side.append(caption, chart, one, two, follow, said);
   main.append(picture, side);
-  box.append(top, bar, main, note, speech.node);
+  box.append(top, play.node, main, note, speech.node);
   root.append(box);
 
   function draw() {
@@ -79,40 +77,15 @@ function mount(root, data, host) {
     mark.setAttribute("d", `M${cx(now.step).toFixed(1)} 4V${H - 6}`);
     one.textContent = `the points: ${data.near[now.run][whole].toFixed(2)}`;
     two.textContent = `the network's guesses: ${data.far[now.run][whole].toFixed(2)}`;
-    where.textContent = `step ${whole} of ${last}, noise ${Math.round(100 * share)} %`;
-    slider.value = whole;
-    slider.setAttribute("aria-valuetext", where.textContent);
     pick.value = now.point + 1;
     pick.setAttribute("aria-valuetext", `point ${now.point + 1} of ${many}`);
     said.textContent = `Point ${now.point + 1} stands at ${number(place(0, whole, now.point))}. The network believes that it came from ${number(place(1, whole, now.point))}.`;
     note.textContent = data.notes[now.run];
     note.hidden = !data.notes[now.run];
-    play.textContent = now.playing ? "Pause" : now.step >= last ? "Play again" : "Play";
   }
-  const tell = () => speech.say(`${where.textContent}. Mean distance to the data ${data.near[now.run][Math.round(now.step)].toFixed(2)}.`);
+  function words(step) { return `step ${step} of ${last}, noise ${Math.round(100 * noise[step])} %`; }
+  function tell() { const step = Math.round(now.step); speech.say(`${words(step)}. Mean distance to the data ${data.near[now.run][step].toFixed(2)}.`); }
 
-  let frame = 0, timer = 0;
-  function stop() { now.playing = false; cancelAnimationFrame(frame); clearTimeout(timer); now.step = Math.round(now.step); draw(); tell(); }
-  function start() {
-    if (!last) return;
-    if (now.step >= last) now.step = 0;
-    now.playing = true;
-    draw();
-    if (still.matches) {  // no motion: from picture to picture
-      const next = () => { now.step = Math.min(last, now.step + 1); if (now.step >= last) stop(); else { draw(); timer = setTimeout(next, 400); } };
-      timer = setTimeout(next, 400);
-      return;
-    }
-    let before = performance.now();
-    const step = (time) => {
-      now.step = Math.min(last, now.step + Math.max(0, time - before) * last / 6000);
-      before = time;
-      if (now.step >= last || !host.isConnected) stop(); else { draw(); frame = requestAnimationFrame(step); }
-    };
-    frame = requestAnimationFrame(step);
-  }
-  play.onclick = () => now.playing ? stop() : start();
-  slider.oninput = () => { if (now.playing) { now.playing = false; cancelAnimationFrame(frame); clearTimeout(timer); } now.step = Number(slider.value); draw(); tell(); };
   pick.oninput = () => { now.point = Number(pick.value) - 1; draw(); speech.say(said.textContent); };
   map.addEventListener("click", (event) => {
     const seen = map.getBoundingClientRect(), x = (event.clientX - seen.left) * SIDE / seen.width, y = (event.clientY - seen.top) * SIDE / seen.height;
@@ -125,6 +98,6 @@ function mount(root, data, host) {
     draw();
     speech.say(said.textContent);
   });
-  host.bookkit = {now, draw, at: (i) => place(0, now.step, i), near: (run, step) => data.near[run][step]};
-  draw();
+  host.bookkit = {now, draw, go: play.go, at: (i) => place(0, now.step, i), near: (run, step) => data.near[run][step]};
+  play.go(0);
 }
