@@ -327,17 +327,82 @@ figures.show(fig, alt="DRAFT")
 # %% [markdown]
 # ## 7. When is it decided?
 #
-# DRAFT: the committed sweep (`training/sweeps/trajectories.py`): share of prompts and seeds whose expected picture already has the final background, style, subject, step by step, with bootstrap intervals over prompts. One picture, judged live, checks the sweep.
+# One trajectory is an anecdote. A committed script followed many (`training/sweeps/trajectories.py`): prompts drawn at random from what the model knows, three seeds each. At every step it asked the judges what they see in the *expected* picture: which of all subjects, which style, which background. A trait counts as decided from the step on at which the judges say of it what they will say in the end, and do not change their minds again. The bands are 95 % intervals from drawing the prompts anew.
+#
+# The cell first repeats a little of the sweep, live. Then look at the order of the three curves.
+
+# %%
+sweep = results.read("trajectories")
+
+
+def unpacked(entry: dict) -> np.ndarray:
+    """An array as the sweep stored it."""
+    return np.array(entry["values"].split(), dtype=float).reshape(entry["shape"])
+
+
+seen = unpacked(sweep["decided"]["seen"])  # (seeds, steps + 1, prompts, traits)
+TRAITS = ["subject", "style", "background"]
+kept_since = np.flip(np.cumprod(np.flip(seen == seen[:, -1:], 1), 1), 1)  # as in the end, and from here on
+PROMPTS = seen.shape[2]
+
+
+def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """95 % bootstrap interval of the mean over prompts; values (…, prompts), seeds averaged."""
+    picks = np.random.default_rng(0).integers(0, PROMPTS, size=(2000, PROMPTS))
+    return tuple(np.percentile(values[..., picks].mean(-1), [2.5, 97.5], axis=-1))
+
+
+fig, ax = plt.subplots(figsize=(7.2, 3.8))
+half = {}
+for number, (trait, colour) in enumerate(zip(TRAITS, [figures.GREEN, figures.ORANGE, figures.BLUE])):
+    share = kept_since[..., number].mean(0)  # (steps + 1, prompts)
+    low, high = interval(share)
+    ax.plot(share.mean(-1), color=colour, label=trait)
+    ax.fill_between(range(len(low)), low, high, color=colour, alpha=0.18, lw=0)
+    half[trait] = int((share.mean(-1) >= 0.5).argmax())
+    print(f"{trait}: decided in half of the runs after {half[trait]} of {STEPS} steps")
+ax.set(xlabel="steps taken", ylabel="share of runs in which it is decided", ylim=(0, 1.02))
+ax.legend(loc="lower right")
+figures.show(fig, alt="DRAFT")
+
+# %% [markdown]
+# DRAFT: the order, and why: a background is the lowest frequency of a picture, and what is large survives more noise than what is small (chapter 9 showed how much signal is left at which time).
 #
 # ## 8. Guidance
 #
-# DRAFT: derivation from Bayes' rule; sweep over g; what too much does (saturation, diversity).
+# Why does it help to exaggerate the difference between the two guesses? By Bayes' rule, $p(x \mid c) \propto p(x)\, p(c \mid x)$. Raise the second factor to the power $g$, so that the words count more than they should, and take the gradient of the logarithm:
+#
+# $$\nabla \log p(x) + g\,\nabla \log p(c \mid x) = \nabla \log p(x) + g\,\bigl(\nabla \log p(x \mid c) - \nabla \log p(x)\bigr).$$
+#
+# The network's guess of the noise is, up to a factor, such a gradient (with the sign turned), so the same combination applies to its two guesses: that is *classifier-free guidance* [(Ho and Salimans, 2022)](../book/references.md#ho2022). With $g = 1$ the empty prompt drops out. What does more of it do? Look at one seed across the strengths first, then at the measures over all prompts.
+
+# %%
+STRENGTHS = [float(g) for g in sweep["guidances"]]
+across = [decode(denoise([PROMPT], [0], guidance=g)[0][-1])[0] for g in STRENGTHS]
+show([across], alt="One seed at growing strength of guidance. DRAFT")
+
+asked = np.array(sweep["asked"])
+right, spread = {}, {}
+for name, run in sweep["guidances"].items():
+    hits = (unpacked(run["seen"]) == asked).mean(0)  # (prompts, traits), seeds averaged
+    whole = (unpacked(run["seen"]) == asked).all(-1).mean(0)
+    right[float(name)] = *hits.mean(0), whole
+    spread[float(name)] = np.array(run["spread"])
+print("guidance   subject  style  background    all three (95%)     seeds differ by")
+for g in STRENGTHS:
+    *traits, whole = right[g]
+    low, high = interval(whole)
+    print(f"{g:8g}   {traits[0]:7.0%}  {traits[1]:5.0%}  {traits[2]:10.0%}", end="   ")
+    print(f"{whole.mean():5.0%} ({low:.0%} to {high:.0%})   {spread[g].mean():8.3f}")
+
+# %% [markdown]
+# DRAFT
 #
 # ## 9. Steps and samplers
 #
-# DRAFT: six samplers on the same noise × number of steps; scored (sweep), timed (live).
+# The network was trained to guess at any time; how to walk from noise to picture with its guesses is the scheduler's business, and many have been invented. All six below start from the same noise. The sweep scored them; their time is measured live, on this machine.
 
-# %% tags=["nbval-check-output"]
+# %%
 SAMPLERS = {
     "DDIM": DDIMScheduler,
     "PNDM": PNDMScheduler,
@@ -347,13 +412,20 @@ SAMPLERS = {
     "UniPC": UniPCMultistepScheduler,
 }
 config, rows = pipe.scheduler.config, []
+print(f"{'all three right':16}" + "".join(f"{n:>6} steps" for n in sweep["samplers"]["DDIM"]), "  seconds for 10")
 for name, sampler in SAMPLERS.items():
     pipe.scheduler = sampler.from_config(config)
+    started = time.perf_counter()
     rows.append(pipe([PROMPT] * 4, generator=noise(0, 1, 2, 3), **settings | {"num_inference_steps": 10}).images)
+    seconds = (time.perf_counter() - started) / 4
+    scores = [(unpacked(run) == asked).all(-1).mean() for run in sweep["samplers"][name].values()]
+    print(f"{name:16}" + "".join(f"{score:12.0%}" for score in scores), f"{seconds:12.2f}")
 pipe.scheduler = DDIMScheduler.from_config(config)
 show([list(row) for row in rows], list(SAMPLERS), alt="DRAFT")
 
 # %% [markdown]
+# DRAFT
+#
 # ### A scheduler remembers
 #
 # DDIM's step depends on its arguments alone. Most samplers are different: they count their own steps and keep earlier guesses. Call `step` twice for one time (once to look at the expected picture, once to go on, as a popular course did) and they are one step ahead of you.
@@ -372,9 +444,27 @@ except IndexError as error:
     print("IndexError:", error)
 
 # %% [markdown]
+# ### Ending at pure noise, or not
+#
+# Stable Diffusion's original schedule stops a little short of pure noise: at its last time a little of the picture is left. In training the network can read the picture's mean brightness off that remainder; in sampling there is no picture, and the noise's mean is taken for one [(Lin et al., 2024)](../book/references.md#lin2024). The pocket model was trained with a schedule that ends at zero signal. Watch what happens to plain backgrounds if one samples it with the original schedule.
+
+# %%
+ends = {}
+for zero in (True, False):
+    changed = dict(pipe.scheduler.config) | {"rescale_betas_zero_snr": zero}
+    other = DDIMScheduler.from_config(changed)
+    ends[zero] = other.alphas_cumprod[-1].sqrt().item()
+    pipe.scheduler = other
+    pictures = pipe([PROMPT] * 4, generator=noise(0, 1, 2, 3), **settings).images
+    print(f"signal left at the last time: {ends[zero]:.3f}; corner {pictures[:, 1, 1].mean(0).round(2)}")
+pipe.scheduler = DDIMScheduler.from_config(config)
+
+# %% [markdown]
+# DRAFT
+#
 # ## 10. Arithmetic on latents
 #
-# DRAFT: half-way between two pictures in pixels and in latents; between two noises linearly and along the sphere (why linear dulls: the norm).
+# Half-way between two pictures: in pixels one gets a double exposure. In latents? And half-way between two *noises*, from which a picture is then made? A noise of $n$ numbers lies close to a sphere of radius $\sqrt n$; the straight line between two of them cuts through the inside, where the network has never seen a start. Going along the sphere (*slerp*) keeps the length [(Shoemake, 1985)](../book/references.md#shoemake1985).
 
 # %% tags=["needed-by-exercises"]
 def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
@@ -383,23 +473,129 @@ def slerp(a: torch.Tensor, b: torch.Tensor, share: float) -> torch.Tensor:
     return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
 
 
+SHARES = [0, 0.17, 0.33, 0.5, 0.67, 0.83, 1]
+a, b = held[0, 0], held[0, 1]
+ways = {
+    "straight": [(1 - share) * a + share * b for share in SHARES],
+    "sphere": [slerp(a, b, share) for share in SHARES],
+}
+lengths = {name: [point.norm().item() for point in points] for name, points in ways.items()}
+print(f"a noise has length {a.norm():.1f}, the root of {a.numel()} is {math.sqrt(a.numel()):.1f};", end=" ")
+print(f"half-way: straight {lengths['straight'][3]:.1f}, along the sphere {lengths['sphere'][3]:.1f}")
+assert lengths["straight"][3] < 0.8 * a.norm() < lengths["sphere"][3]
+rows = [
+    list(pipe([PROMPT] * len(SHARES), latents=torch.stack(points), **settings).images) for points in ways.values()
+]
+first, second = held[-1, 0], held[-1, 1]
+rows.append([decode(((1 - share) * first + share * second)[None])[0] for share in SHARES])
+pixels = decode(held[-1, :2])
+rows.append([(1 - share) * pixels[0] + share * pixels[1] for share in SHARES])
+show(rows, ["noise, straight", "noise, sphere", "latents", "pixels"], alt="DRAFT")
+
 # %% [markdown]
+# DRAFT
+#
 # ## Try it
 #
-# DRAFT: viewer (guidance × seed), and a prompt box on the real model.
+# Move through the trajectory, or press *Play*. On the left is what the sampler holds, on the right what the network expects at that moment; below, how sure the judges are of what was asked for. Change guidance and seed.
 #
+# The second cell is a prompt box on the real model.
+
+# %%
+words = json.loads((Path(bookkit.model("judge")) / "vocabulary.json").read_text(encoding="utf-8"))
+style_judge = ResNetForImageClassification.from_pretrained(bookkit.model("judge"), subfolder="style")
+ASKED = {"subject": "a pizza", "style": "3d", "background": "teal"}
+
+
+def confidence(pictures: torch.Tensor) -> dict[str, np.ndarray]:
+    """How sure the judges are that pictures (n, 3, h, w) from -1 to 1 show what was asked for."""
+    inputs = processor(text=words["subjects"], return_tensors="pt", padding="max_length", truncation=True)
+    logits = judge(pixel_values=pictures, **inputs).logits_per_image
+    style = style_judge(pixel_values=pictures).logits
+    named = torch.tensor(list(words["backgrounds"].values())) / 127.5 - 1
+    frame = torch.cat([pictures[..., :2, :].flatten(2), pictures[..., -2:, :].flatten(2),
+                       pictures[..., :2].flatten(2), pictures[..., -2:].flatten(2)], dim=2)  # fmt: skip
+    nearness = torch.cdist(frame.median(2).values, named)
+    return {
+        "subject": logits.softmax(1)[:, words["subjects"].index(ASKED["subject"])].numpy(),
+        "style": style.softmax(1)[:, style_judge.config.label2id[ASKED["style"]]].numpy(),
+        "background": (-8 * nearness).softmax(1)[:, list(words["backgrounds"]).index(ASKED["background"])].numpy(),
+    }
+
+
+def run_for(guidance: float, seed: int) -> trajectory.Run:
+    held, expected, _ = denoise([PROMPT], [seed], guidance)
+    shown = [decode(latents[:, 0]) for latents in (held, expected)]
+    pictures = torch.from_numpy(shown[1]).permute(0, 3, 1, 2) * 2 - 1
+    small = torch.nn.functional.interpolate(pictures, (64, 64), mode="bilinear", antialias=True)
+    bytes_ = [(255 * np.stack([p for p in frames])).round().astype(np.uint8) for frames in shown]
+    return trajectory.Run(*bytes_, confidence(small))
+
+
+display(
+    trajectory.viewer(
+        {(f"{g:g}", str(seed)): run_for(g, seed) for g in (1.0, 5.0) for seed in (0, 1)},
+        prompt=PROMPT,
+        alt="DRAFT: the story of the first run",
+    )
+)
+
+# %% tags=["remove-output"]
+prompt_box = widgets.Text(PROMPT, description="prompt", layout={"width": "98%"})
+strength = widgets.FloatSlider(GUIDANCE, min=0, max=15, step=0.5, description="guidance")
+steps_slider = widgets.IntSlider(20, min=1, max=60, description="steps")
+seed_box = widgets.IntText(0, description="seed")
+go, shown = widgets.Button(description="draw", button_style="primary"), widgets.Image(format="png", width=192)
+
+
+def on_draw(button) -> None:
+    """Draw the prompt and show the picture."""
+    import io
+
+    picture = pipe(
+        prompt_box.value, generator=noise(seed_box.value), guidance_scale=strength.value,
+        num_inference_steps=steps_slider.value,
+    ).images[0]  # fmt: skip
+    file = io.BytesIO()
+    picture.save(file, "png")
+    shown.value = file.getvalue()
+
+
+go.on_click(on_draw)
+widgets.VBox([prompt_box, strength, steps_slider, seed_box, go, shown])
+
+# %% [markdown]
 # ## Folklore check: guidance 7.5 is best
 #
-# DRAFT: from the sweep.
+# 7.5 is the library's default for Stable Diffusion, and has been copied from notebook to notebook. Is it best *here*, and best *for what*? Take the sweep of section 8: the strength with the most prompts fully right, and the difference to 7.5, prompt by prompt.
+
+# %% tags=["nbval-check-output"]
+best = max(STRENGTHS, key=lambda g: right[g][-1].mean())
+difference = right[best][-1] - right[7.5][-1]
+low, high = interval(difference)
+print(f"most often all right: guidance {best:g}, {right[best][-1].mean():.0%}; 7.5: {right[7.5][-1].mean():.0%}")
+print(f"difference {difference.mean():+.0%} ({low:+.0%} to {high:+.0%})")
+ratio = spread[7.5].mean() / spread[1.0].mean()
+print(f"at 7.5 the seeds differ {ratio:.2f} times as much as without guidance")
+
+# %% [markdown]
+# DRAFT: verdict.
 #
 # ## Classic mistakes
 #
+# **Stepping the scheduler twice**: section 9. **Forgetting the scaling factor** when decoding or encoding: here it is one, in Stable Diffusion 1.5 it is 0.18215, and without it the decoder sees latents several times too weak. **Reading the U-Net's output as noise** when it is a velocity: the cell below does it. **One generator for a batch**: pictures of a batch then depend on their neighbours; one generator for each keeps a picture the same in any batch.
+
+# %%
+x, t = held[0, :1], pipe.scheduler.config.num_train_timesteps - 1
+DRAFT = "the mistake of the prediction type, reproduced and caught"
+
+# %% [markdown]
 # ## On the full-size model
 #
-# DRAFT: memory and time formulae; licence (CreativeML OpenRAIL-M), LAION-5B.
+# With `BOOK_MODELS=hub` the same cells run on Stable Diffusion 1.5 at a pinned version: half precision on a GPU, single on a CPU (slowly). Its weights take two bytes a parameter in half precision; the latents of a 512 × 512 picture have 4 × 64 × 64 numbers. What the sweep found belongs to the pocket model. The licence, CreativeML OpenRAIL-M, allows use and resale and forbids a list of harmful uses; DRAFT: training data (LAION-5B, Schuhmann et al., 2022), memorised pictures (Carlini et al., 2023).
 #
 # ## Exercises
 #
-# DRAFT: (1) the norm of a linear mixture of two noises, (2) a negative prompt, (3) x0 from the noise, (4) open: a prompt that the model gets wrong, and why.
+# DRAFT: (1) `expected_from_noise(x, noise, signal)`; (2) `guided(without, with_text, against, g, h)`: a negative prompt beside the positive one; (3) `half_way_length(n)`: the expected length of the mean of two noises; (4) open: find a prompt that the model gets wrong with three seeds of three, and say which part of it is to blame.
 #
 # ## Summary
