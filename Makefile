@@ -60,4 +60,5 @@ clean:  ## remove the built site and the cached runs; .venv and the models stay
 
 # The recipes that make the pocket models.
 include training/pocket_diffusion/pocket_diffusion.mk
+include training/grounded_qa/grounded_qa.mk
 include training/pocket_gpt2/pocket_gpt2.mk
