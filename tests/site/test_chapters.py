@@ -82,3 +82,20 @@ def test_a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(open_page
     assert tree.evaluate("(host) => host.bookkit.now.step") == 1
     assert len(tree.evaluate("(host) => host.bookkit.greedy")) == 6
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_lets_points_flow_in_chapter_09(open_page, theme, width):
+    visit = open_page("notebooks/09_diffusion_from_scratch.html", theme=theme, width=width)
+    viewer = visit.page.locator(".bookkit-flow")
+    step = viewer.get_by_role("slider", name="Step")
+    assert step.get_attribute("aria-valuetext") == "step 0 of 40, noise 100 %"
+    for run in ("DDIM", "DDPM"):
+        viewer.get_by_role("radio", name=run).check(force=True)
+        step.focus()
+        visit.page.keyboard.press("End")
+        assert step.get_attribute("aria-valuetext") == "step 40 of 40, noise 0 %"
+    near = viewer.evaluate("(host) => [0, 1].map((run) => [0, 40].map((step) => host.bookkit.near(run, step)))")
+    print(f"mean distance to the data at start and end, both runs: {near}")
+    assert all(end < 0.1 < start for start, end in near)
+    visit.assert_quiet()
