@@ -99,5 +99,5 @@ function mount(root, data, host) {
     speech.say(said.textContent);
   });
   host.bookkit = {now, draw, go: play.go, at: (i) => place(0, now.step, i), near: (run, step) => data.near[run][step]};
-  play.go(0);
+  play.put(0);
 }

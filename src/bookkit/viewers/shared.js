@@ -55,7 +55,7 @@ function onTheme(redraw) {
 }
 
 // A play button, a slider from 0 to `last` and words for where it stands. `show(step)` is called on every move (between
-// whole steps, too, unless motion is unwelcome), `tell()` once it rests.
+// whole steps, too, unless motion is unwelcome), `tell()` once it rests. `put` moves without telling, for the start.
 function player(host, last, words, show, tell, seconds = 6) {
   const node = el("div", "bkv-bar"), play = el("button", "bkv-play", "Play", {type: "button"}), where = el("span", "bkv-where");
   const slider = el("input", null, null, {type: "range", min: 0, max: last, step: 1, "aria-label": "Step"});
@@ -86,5 +86,5 @@ function player(host, last, words, show, tell, seconds = 6) {
   }
   play.onclick = () => playing ? go(step) : start();
   slider.oninput = () => go(Number(slider.value));
-  return {node, go};
+  return {node, go, put};
 }
