@@ -1,0 +1,169 @@
+"""bookkit.passages: pages and notebooks cut at their headings."""
+
+import re
+
+import nbformat
+import pytest
+from conftest import ROOT
+from docutils.nodes import make_id
+
+from bookkit import notebooks, passages
+from bookkit.errors import BookError
+
+PAGE = """---
+title: no heading
+---
+Before.
+
+# A *page* about `cats` ##
+
+{.lead}
+See [the glossary](glossary.md#cat) and ![a cat](cat.svg).
+
+```console
+# no heading
+$ make cats
+```
+
+```{status-table}
+```
+
+## Zoë's 3 cats
+
+| Cat | Weight |
+|---|---:|
+| Mia | **3** &lt; 4 |
+
+<svg><text>drawn</text></svg><p class="x">Paragraph</p>
+
+#### Deep: $a_1 * b_1 * c$
+
+> quoted *words*
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "page.md").write_text(PAGE, encoding="utf-8")
+    return tmp_path
+
+
+def test_a_page_is_cut_at_its_headings(root):
+    cut = passages.sections("page.md", root)
+    assert [section.trail for section in cut] == [
+        (),
+        ("A page about cats",),
+        ("A page about cats", "Zoë's 3 cats"),
+        ("A page about cats", "Zoë's 3 cats", "Deep: $a_1 * b_1 * c$"),
+    ]
+    assert [section.level for section in cut] == [0, 1, 2, 4]
+    assert [section.anchor for section in cut] == ["", "a-page-about-cats", "zoe-s-3-cats", "deep-a-1-b-1-c"]
+    assert {section.document for section in cut} == {"page.md"}
+    assert cut[2].title == "Zoë's 3 cats" and cut[0].title == ""
+
+
+def test_text_is_what_a_reader_sees(root):
+    before, first, second, third = (section.text() for section in passages.sections("page.md", root))
+    assert before == "Before."
+    assert first == "See the glossary and a cat.\n\n# no heading\n$ make cats"
+    assert second == "| Cat | Weight |\n| Mia | 3 < 4 |\n\nParagraph"
+    assert third == "quoted words"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("[`gpt2`](gpt2.md)", "gpt2"),
+        ("`<|endoftext|>` and `a * b * c`", "<|endoftext|> and a * b * c"),
+        ("``a ` b``", "a ` b"),
+        ("**bold with *both* inside**", "bold with both inside"),
+        ("2 * 3 * 4 and a_b_c", "2 * 3 * 4 and a_b_c"),
+        ("$x_{1}^{*}$ costs 5$", "$x_{1}^{*}$ costs 5$"),
+        ("{kbd}`Ctrl` is a key", "Ctrl is a key"),
+        ("[Read](a.md){.button-link .quiet}", "Read"),
+        ("(target)=\nText", "Text"),
+        (r"an asterisk \* and a bar \|", "an asterisk * and a bar |"),
+        ("[(A, 2001)](x.md#a)<!-- gone -->", "(A, 2001)"),
+        ("", ""),
+    ],
+)
+def test_plain(markdown, text):
+    assert passages.plain(markdown) == text
+
+
+def test_equal_headings_get_anchors_of_their_own(tmp_path):
+    (tmp_path / "twice.md").write_text("# A\n\n# A\n\n# 7\n", encoding="utf-8")
+    assert [section.anchor for section in passages.sections("twice.md", tmp_path)] == ["a", "id1", "id2"]
+
+
+def test_a_notebook_keeps_its_kinds_apart(tmp_path):
+    kept = nbformat.v4.new_output("stream", name="stdout", text="one\ntwo\n")
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title\n\nWords."),
+        nbformat.v4.new_code_cell("# no heading\nx = 1", outputs=[kept]),
+        nbformat.v4.new_code_cell("y = 2", outputs=[kept], metadata={"tags": [notebooks.KEEP_TAG]}),
+        nbformat.v4.new_markdown_cell("After.\n## Next"),
+    ]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    (tmp_path / "a.ipynb").write_text(notebooks.dumps(notebook), encoding="utf-8")
+    title, following = passages.sections("a.ipynb", tmp_path)
+    kinds = [kind for kind, _ in title.parts]
+    assert kinds == [passages.PROSE, passages.CODE, passages.CODE, passages.OUTPUT, passages.PROSE]
+    assert title.text() == "Words.\n\none\ntwo\n\nAfter."
+    assert title.text(passages.CODE) == "# no heading\nx = 1\n\ny = 2"
+    assert following.trail == ("Title", "Next") and following.parts == () and following.text() == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("none.md", None, "no page .*none.md"),
+        ("none.ipynb", None, "no notebook .*none.ipynb"),
+        ("bad.ipynb", b"{cells", "bad.ipynb is not valid JSON"),
+        ("bad.ipynb", b"[1]", "has no list of cells"),
+        ("latin.md", "# Zoë".encode("latin-1"), "latin.md is not UTF-8"),
+        ("page.pdf", b"%PDF", "neither a notebook nor a Markdown page"),
+    ],
+)
+def test_bad_input_is_told_in_a_sentence(tmp_path, name, content, says):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BookError, match=says):
+        passages.sections(name, tmp_path)
+
+
+def test_a_folder_without_a_book(tmp_path):
+    with pytest.raises(BookError, match="_toc.yml cannot be read"):
+        passages.book(tmp_path)
+    (tmp_path / "_toc.yml").write_text("root: lost\n")
+    with pytest.raises(BookError, match="lists lost, but there is no such page"):
+        passages.book(tmp_path)
+
+
+def test_an_empty_page_has_no_sections(tmp_path):
+    (tmp_path / "empty.md").write_text("\n\n")
+    assert passages.sections("empty.md", tmp_path) == []
+
+
+# --- the book itself ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def book():
+    return passages.book(ROOT)
+
+
+def test_the_whole_book_is_cut(book):
+    assert {section.document for section in book} == set(passages.documents(ROOT))
+    places = [(section.document, section.anchor) for section in book]
+    assert len(set(places)) == len(places) and all(anchor for _, anchor in places)
+
+
+def test_anchors_are_those_of_docutils(book):
+    assert [section.anchor for section in book] == [make_id(section.title) for section in book]
+
+
+def test_no_marks_are_left(book):
+    marks = re.compile(r"\]\(|\*\*|</[a-z]+>|&[a-z]+;|\{[.#]\w|\0")
+    left = [(section.document, section.anchor, found[0]) for section in book if (found := marks.search(section.text()))]
+    assert not left
