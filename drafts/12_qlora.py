@@ -72,7 +72,6 @@ import torch
 import transformers
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors import safe_open
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
@@ -94,7 +93,9 @@ if HAS_BNB:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import bitsandbytes as bnb
 else:
-    print("bitsandbytes is not installed: the chapter uses its own 4-bit code instead.")
+    print(
+        "bitsandbytes is not installed: the chapter uses its own 4-bit code instead."
+    )
 transformers.utils.logging.disable_progress_bar()
 figures.use_style()
 repro.setup(seed=0, packages=("torch", "transformers", "peft", "trl", "bitsandbytes"))
@@ -147,7 +148,9 @@ costs = {
 print(f"\nmean tokens of a prompt, over {len(test_items)} questions")
 for name, counts in costs.items():
     print(f"{name:28}{np.mean(counts):6.0f}")
-assert np.mean(costs["and four examples"]) > 3 * np.mean(costs["with the instruction"])
+assert np.mean(costs["and four examples"]) > 3 * np.mean(
+    costs["with the instruction"]
+)
 
 # %% [markdown]
 # The instruction is a moderate price. The four examples are not: they make every prompt more than three times as long, at every call, for ever. That is the economic case for fine-tuning, and it is one that can be computed before any training: what the examples teach is moved into the weights once. The other case is quality, and that has to be measured. It may be that the model does the task well when it is told how, or that examples suffice. Then you are done, and need no training.
@@ -188,9 +191,13 @@ known = set().union(*map(runs, train_items))
 shares = [len(runs(item) & known) / len(runs(item)) for item in test_items]
 reported = json.loads(bookkit.read_text("corpora/grounded_qa/statistics.json"))
 for seen, group in ((True, "families_seen"), (False, "families_unseen")):
-    part = [share for share, known_ in zip(shares, seen_in_training) if known_ == seen]
+    part = [
+        share for share, known_ in zip(shares, seen_in_training) if known_ == seen
+    ]
     name = group.replace("_", " ")
-    print(f"{name:17}{len(part)} items, {np.mean(part):.1%} of their runs in training")
+    print(
+        f"{name:17}{len(part)} items, {np.mean(part):.1%} of their runs in training"
+    )
     assert round(np.mean(part), 4) == reported["overlap"]["context_5_words"][group]
 names = [
     {name for item in items for name in item["entities"]}
@@ -204,6 +211,7 @@ print(f"names in both: {len(names[0] & names[1])} of the test's {len(names[1])}"
 # Now the marks. *Exact match* is 1 if the answer equals the right one after both have been brought into one spelling ("two" is "2", "9:30 a.m." is "9.30 am"); *F1* gives part of the credit for part of the words. For an unanswerable question the right answer is to [abstain](../book/glossary.md#abstention). [*Abstention precision*](../book/glossary.md#abstention) is the share of abstentions that were right, its *recall* the share of unanswerable questions at which the model abstained, and their F1 combines both. Behind each mark stands a [bootstrap interval](../book/glossary.md#bootstrap-interval).
 #
 # A mark means nothing without a rival. Two rivals below need no model. One always abstains. The other copies the sentence that has the most words in common with the question. Guess their marks before you run the cell. Beside them stands the chat model, once with the instruction alone (*zero-shot*), once with the four worked examples (*few-shot*). Three hundred questions take longer than a chapter has, so its replies were written beforehand by [the recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa); the cell marks them anew. Then it has the model answer a few of the questions again, here and now, and asserts that the words are the same. Read its replies: are they wrong, or only in the wrong form?
+
 
 # %%
 def copy_a_sentence(item: dict) -> str:
@@ -252,7 +260,9 @@ print(" " * 24 + "".join(f"{mark:>19}" for mark in MARKS))
 tables = {}
 for system in ("always abstains", "copies a sentence", "zero-shot", "few-shot"):
     tables[system] = show_marks(system, replies[system])
-assert np.isclose(score.report(tables["always abstains"])["exact_match"]["value"], 0.2)
+assert np.isclose(
+    score.report(tables["always abstains"])["exact_match"]["value"], 0.2
+)
 
 model = AutoModelForCausalLM.from_pretrained(
     bookkit.model("chat"), revision=bookkit.revision("chat"), dtype=torch.float32
@@ -319,10 +329,14 @@ def reads(net, pictures: torch.Tensor) -> float:
 
 nets = [fit(small_net(seed), upright, 400, 0.003, seed) for seed in range(3)]
 tuned = [
-    fit(copy.deepcopy(net), turned(upright), 200, 0.003, k) for k, net in enumerate(nets)
+    fit(copy.deepcopy(net), turned(upright), 200, 0.003, k)
+    for k, net in enumerate(nets)
 ]
 for name, three in {"before": nets, "after fine-tuning": tuned}.items():
-    for kind, pictures in (("upright", upright_test), ("turned", turned(upright_test))):
+    for kind, pictures in (
+        ("upright", upright_test),
+        ("turned", turned(upright_test)),
+    ):
         found = [reads(net, pictures) for net in three]
         print(f"{name:18}{kind:9}", *(f"{share:.0%}" for share in found))
 print("\nshare of the change in its first 1, 2, 4, 8, 16 parts of rank one (seed 0)")
@@ -345,6 +359,7 @@ for layer in (0, 2, 4):
 #
 # What does the rank cost? Each matrix of $m$ by $n$ gets $r\,(m + n)$ parameters, so the count can be predicted from the shapes alone. The second cell first asserts that our layer is the library's, for three shapes, and that slips would be noticed. Then it builds the chat model's architecture on PyTorch's `meta` device, where tensors have a shape and no content, so that counting needs no memory and no weights, and compares two habits: adapters on the attention's query and value matrices only, as in most experiments of the first LoRA paper [(Hu et al., 2022)](../book/references.md#hu2022), and on all linear layers, as in QLoRA [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Predict the last line from the ones above it.
 
+
 # %% bookkit={"twin_of": ["LoraConfig", "get_peft_model", "PeftModel"]} tags=["twin", "needed-by-exercises"]
 class LoRA(nn.Module):
     """A frozen linear layer and a trained change of rank r."""
@@ -358,6 +373,7 @@ class LoRA(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layer(x) + self.scale * (x @ self.A.T) @ self.B.T
+
 
 # %% tags=["twin-check", "nbval-check-output"]
 dice = torch.Generator().manual_seed(0)
@@ -380,7 +396,9 @@ for inputs, outputs, r, alpha in [(5, 3, 1, 1), (64, 128, 4, 16), (576, 192, 8, 
             right, mine.scale = mine.scale, slip
             assert not torch.allclose(mine(x), theirs(x), atol=1e-3)
             mine.scale = right
-    print(f"{inputs} → {outputs}, rank {r}: {A.numel() + B.numel():,} trained,", end=" ")
+    print(
+        f"{inputs} → {outputs}, rank {r}: {A.numel() + B.numel():,} trained", end=", "
+    )
     print(f"{plain.weight.numel():,} in the matrix")
 print()
 config = AutoConfig.from_pretrained(
@@ -428,6 +446,7 @@ for habit, targets in HABITS.items():
 #
 # Look at two things: where the green dots reach full fine-tuning, and what the grey ones say about the digits that the network could read before.
 
+
 # %%
 class Bottleneck(nn.Module):
     """A frozen linear layer and, behind it, a detour through a few numbers."""
@@ -453,7 +472,9 @@ def with_layers(net, make, places=(0, 2, 4)) -> nn.Sequential:
     return wrapped
 
 
-WAYS = {"last layer": lambda net: with_layers(net, lambda l: l.requires_grad_(), (4,))}
+WAYS = {
+    "last layer": lambda net: with_layers(net, lambda l: l.requires_grad_(), (4,))
+}
 for r in (1, 2, 4, 8, 16):
     WAYS[f"LoRA, rank {r}"] = lambda net, r=r: with_layers(
         net, lambda layer: LoRA(layer, r, 2 * r)
@@ -472,7 +493,9 @@ for name, adapt in {**WAYS, "full": copy.deepcopy}.items():
         found = reads(done, turned(upright_test)), reads(done, upright_test)
         swept.setdefault((name, size), []).append(found)
         adapted_nets[name, seed] = done
-print("                    trained   turned digits   upright digits (means of 3 seeds)")
+print(
+    "                    trained   turned digits   upright digits (means of 3 seeds)"
+)
 for (name, size), found in swept.items():
     new, old = np.mean(found, axis=0)
     print(f"{name:18}{size:9,}{new:15.0%}{old:16.0%}")
@@ -485,7 +508,12 @@ for (name, size), found in swept.items():
     if "LoRA" in name:
         top = 100 * max(new for new, _ in found) + 2
         ax.text(size, top, name.split()[-1], ha="center", color=figures.GREEN)
-ax.text(560, 46, "the new task; numbers are ranks,\nsquares bottlenecks", color=figures.GREEN)
+ax.text(
+    560,
+    46,
+    "the new task; numbers are ranks,\nsquares bottlenecks",
+    color=figures.GREEN,
+)
 ax.text(560, 8, "the old task, adapter on", color=figures.GREY)
 ax.text(26000, 104, "full", ha="center", color=figures.GREEN)
 ax.set(xscale="log", ylim=(0, 110), xlabel="trained parameters")
@@ -493,17 +521,19 @@ ax.set_ylabel("digits read, per cent")
 figures.show(
     fig,
     alt="Share of turned digits read against the number of trained parameters. LoRA "
-    "climbs from about three quarters at rank 1 to full fine-tuning's level at rank 16; "
+    "climbs from about three quarters at rank 1 to nearly full fine-tuning's level; "
     "the bottlenecks and the last layer alone lie below it. On upright digits most "
     "adapted networks are worse the better they do on turned ones.",
 )
-rank = {r: np.mean(swept[f"LoRA, rank {r}", 586 * r], axis=0)[0] for r in (1, 2, 4, 8)}
+rank = {
+    r: np.mean(swept[f"LoRA, rank {r}", 586 * r], axis=0)[0] for r in (1, 2, 4, 8)
+}
 assert rank[1] < rank[2] < rank[4] < rank[8]
 
 # %% [markdown]
-# Here the rank matters. Rank 1 is not enough, each doubling helps, and from rank 8 on the adapter is within reach of full fine-tuning with less than a fifth of the parameters. A quarter turn is a large change; papers find small ranks sufficient for language tasks [(Hu et al., 2022)](../book/references.md#hu2022), where the pretrained model needs a nudge and not a revolution. With about equal numbers of parameters, LoRA does better than the bottlenecks here, and training the last layer alone cannot do it.
+# Here the rank matters. Rank 1 is not enough, each doubling helps up to rank 8, and there the adapter is within reach of full fine-tuning with less than a fifth of the parameters. A quarter turn is a large change; papers find small ranks sufficient for language tasks [(Hu et al., 2022)](../book/references.md#hu2022), where the pretrained model needs a nudge and not a revolution. With about equal numbers of parameters, LoRA does better here than the bottlenecks, and than training the last layer alone.
 #
-# The grey dots are a warning. It is often said that adapters do not forget, since the old weights are frozen. With the adapter on, they forget more here than full fine-tuning, which got a smaller learning rate. What is true is something else: switch the adapter off and the old network is back, to the last bit. Section 8 does it.
+# The grey dots are a warning. It is often said that adapters do not forget, since the old weights are frozen. With the adapter on, all ranks but the first forget more here than full fine-tuning does, which got a smaller learning rate. What is true is something else: switch the adapter off and the old network is back, to the last bit. Section 8 does it.
 #
 # ## 4. Four bits
 #
@@ -511,7 +541,8 @@ assert rank[1] < rank[2] < rank[4] < rank[8]
 #
 # Start with eight weights. *Absmax quantisation* divides them by the largest magnitude, the *scale*, multiplies by the largest integer that there is, and rounds. In eight bits that is 127, in four it is 7. Look at what the last weight does to the others.
 #
-# The second cell opens one weight matrix of the chat model, the query matrix in the middle layer, without loading the rest. Before anything is measured on it, a confession is due, and the cell makes it: look at how many *different* values there are among each 32 weights in a row.
+# The second cell takes one weight matrix of the chat model, the query matrix of a layer in the middle. Before anything is measured on it, a confession is due, and the cell makes it: look at how many *different* values there are among each 32 weights in a row.
+
 
 # %% tags=["nbval-check-output"]
 def absmax(weights: torch.Tensor, bits: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -528,12 +559,13 @@ for name, values in {"eight weights": weights, "with an outlier": outlier}.items
     for bits in (8, 4):
         whole, scale = absmax(values, bits)
         back = whole * scale
-        print(f"  int{bits}           ", *(f"{number:6}" for number in whole.tolist()))
+        print(
+            f"  int{bits}           ", *(f"{number:6}" for number in whole.tolist())
+        )
         print("  turned back    ", *(f"{value:6.2f}" for value in back.tolist()))
 
 # %%
-with safe_open(Path(bookkit.model("chat")) / "model.safetensors", "pt") as file:
-    real = file.get_tensor("model.layers.14.self_attn.q_proj.weight").float()
+real = model.model.layers[14].self_attn.q_proj.weight.detach().clone()
 gauss = torch.randn(real.shape, generator=torch.Generator().manual_seed(0))
 for name, matrix in {"the chat model's": real, "a Gaussian": gauss}.items():
     lines = matrix.reshape(-1, 32)
@@ -541,8 +573,11 @@ for name, matrix in {"the chat model's": real, "a Gaussian": gauss}.items():
     low, high = lines.amin(1, keepdim=True), lines.amax(1, keepdim=True)
     on_grid = low + ((lines - low) / (high - low) * 15).round() * (high - low) / 15
     off = (on_grid - lines).square().mean().sqrt() / lines.std()
-    print(f"{name:17} at most {different.max()} different values in 32 weights;", end=" ")
-    print(f"sixteen equal steps from least to most miss by {off:.4f}")
+    print(
+        f"{name:17} at most {different.max()} different values in 32 weights;",
+        end=" ",
+    )
+    print(f"sixteen even levels from least to most miss by {off:.4f}")
     if bookkit.mode() == "pocket" and matrix is real:
         assert different.max() <= 16 and off < 1e-5
 part = (real / real.std()).flatten()
@@ -550,13 +585,14 @@ beyond = [(values.abs() > 3).float().mean().item() for values in (part, gauss)]
 print(f"beyond three standard deviations: {beyond[0]:.2%} and {beyond[1]:.2%}")
 
 # %% [markdown]
-# In eight bits hardly anything is lost. In four, small weights become 0 and the rest is coarse; and with one large weight among them, all others are gone. Two repairs suggest themselves. Give every small *block* of weights its own scale, so that an outlier only spoils its neighbours. And put the sixteen numbers where the weights are. For the second repair one has to know where they are.
+# In eight bits hardly anything is lost, with or without an outlier. In four, every weight comes back a little off; and with one large weight among them, nearly all others come back as zero. Two repairs suggest themselves. Give every small *block* of weights its own scale, so that an outlier only spoils its neighbours. And put the sixteen numbers where the weights are. For the second repair one has to know where they are.
 #
-# The chat model of this book has been through four bits already. It reached us in a file format called Q4_1, which stores 32 weights as a least value, a step, and sixteen equal steps from there; the set-up wrote them out as ordinary floats again, and five lines of Python just found the grid. (Its [passport](../book/passports/chat.md) says so, too.) That has a consequence for all that follows: our "full precision" is not the model that was published, and if we squeeze it into another four-bit format, it is rounded for the second time. With `BOOK_MODELS=hub` you get weights that were never rounded. One thing can be learned on the spot: on its own grid, a second rounding costs nothing at all. Whether four bits are costly depends on which sixteen numbers they name.
+# The chat model of this book has been through four bits already. It reached us in a file format called Q4_1, which stores 32 weights as a least value and a step, from which sixteen even levels follow; the set-up wrote them out as ordinary floats again, and five lines of Python just found the grid. (Its [passport](../book/passports/chat.md) says so, too.) That has a consequence for all that follows: our "full precision" is not the model that was published, and if we squeeze it into another four-bit format, it is rounded for the second time. With `BOOK_MODELS=hub` you get weights that were never rounded. One thing can be learned on the spot: on its own grid, a second rounding costs nothing at all. Whether four bits are costly depends on which sixteen numbers they name.
 #
 # The distribution is bell-shaped, with somewhat more weights far out than a Gaussian has. So QLoRA's authors ask: which sixteen numbers would be best if the weights *were* Gaussian? Their answer uses [*quantiles*](../book/glossary.md#quantile), the values below which a given share of the bell curve lies: if each of the sixteen numbers is used equally often, none of the four bits is wasted. The result is called [NF4](../book/glossary.md#nf4), normal float with four bits.
 #
 # The recipe has two twists. Zero must be one of the numbers, since many things in a network are exactly zero, so there are eight steps up from zero and seven down. And the outermost quantile cannot be the whole bell, which has no end; it is the mean of what a sixteenth and a fifteenth, each halved, leave over. The first cell builds the sixteen numbers so, and writes the whole method down: cut into blocks, scale, take the nearest number, and pack two four-bit indices into a byte; then back. The second asserts that the numbers are the ones that `bitsandbytes` has in a table, and that bytes, scales and restored weights equal the library's. The picture shows where the weights are and where the numbers of three codes: NF4, four-bit integers, and FP4, which is built like an ordinary floating-point number.
+
 
 # %% bookkit={"twin_of": ["bnb", "get_4bit_type", "create_normal_map", "quantize_4bit", "dequantize_4bit"]} tags=["twin", "needed-by-exercises", "nbval-check-output"]
 def normal_float() -> torch.Tensor:
@@ -627,11 +663,13 @@ for matrix in (real, gauss, gauss[:3, :64], gauss[:128, :7]):
         torch.testing.assert_close(mine, restored, rtol=1e-6, atol=1e-7)
         slip = restore(indices, scales.roll(1), NF4, matrix.shape)
         assert not torch.allclose(slip, restored, rtol=1e-3)
-print(f"{real.numel():,} weights in {len(pack(quantise(real, NF4)[0])):,} bytes", end="")
+print(
+    f"{real.numel():,} weights in {len(pack(quantise(real, NF4)[0])):,} bytes", end=""
+)
 print(f" and {len(quantise(real, NF4)[1]):,} scales")
 
-blocks = (gauss.reshape(-1, 64) / gauss.reshape(-1, 64).abs().amax(1, keepdim=True))
-reals = (real.reshape(-1, 64) / real.reshape(-1, 64).abs().amax(1, keepdim=True))
+blocks = gauss.reshape(-1, 64) / gauss.reshape(-1, 64).abs().amax(1, keepdim=True)
+reals = real.reshape(-1, 64) / real.reshape(-1, 64).abs().amax(1, keepdim=True)
 fig, ax = plt.subplots(figsize=(7.2, 3.8))
 bins = np.linspace(-1, 1, 81)
 heights, _ = np.histogram(reals.flatten(), bins, density=True)
@@ -639,10 +677,12 @@ ax.stairs(heights, bins, fill=True, color=figures.ORANGE, alpha=0.45)
 heights, _ = np.histogram(blocks.flatten(), bins, density=True)
 ax.stairs(heights, bins, color=figures.BLUE, linewidth=1.3)
 for row, (name, levels) in enumerate(BOOKS.items()):
-    ax.plot(levels, [-0.12 - 0.16 * row] * len(levels), "|", color=figures.GREEN, ms=10)
+    ax.plot(
+        levels, [-0.12 - 0.16 * row] * len(levels), "|", color=figures.GREEN, ms=10
+    )
     ax.text(1.06, -0.12 - 0.16 * row, name, va="center", color=figures.GREEN)
-ax.text(0.5, 0.75, "weights of the chat model", color=figures.ORANGE)
-ax.text(0.5, 0.9, "a Gaussian", color=figures.BLUE)
+ax.text(0.53, 0.75, "weights of the chat model", color=figures.ORANGE)
+ax.text(0.53, 0.9, "a Gaussian", color=figures.BLUE)
 ax.set(xlim=(-1.1, 1.2), ylim=(-0.55, None), yticks=[])
 ax.set_xlabel("weight, divided by the largest magnitude among its 64")
 figures.show(
@@ -650,15 +690,16 @@ figures.show(
     alt="Histogram of weights divided by the largest magnitude of their block, a bell "
     "for the chat model and nearly the same bell for a Gaussian, with spikes at minus "
     "one and one. Below, the levels of NF4 lie densely in the middle, those of Int4 at "
-    "equal distances, those of FP4 in clumps.",
+    "equal distances, three of FP4's coincide at zero, beside gaps.",
 )
 
 # %% [markdown]
-# Your sixteen numbers are the library's, and so is every byte. In the picture, NF4's marks crowd where the weights are; Int4's are spread evenly, and there are only fifteen of them; FP4's double their distances from the middle outwards. Each block of 64 contains one weight that is exactly 1 or −1, its own largest: that is what comes of a scale that is taken from the data. (After that division the weights are no longer Gaussian, so NF4 does not use its numbers equally often either, and is not the best possible code [(Yoshida, 2023)](../book/references.md#yoshida2023). Exercise 3 lets you beat it.)
+# Your sixteen numbers are the library's, and so is every byte. In the picture, NF4's marks crowd where the weights are; Int4's are spread evenly, and there are only fifteen of them; three of FP4's nearly coincide at zero, with a gap on either side. Each block of 64 contains one weight that is exactly 1 or −1, its own largest: that is what comes of a scale that is taken from the data. (After that division the weights are no longer Gaussian, so NF4 does not use its numbers equally often either, and is not the best possible code [(Yoshida, 2023)](../book/references.md#yoshida2023). Exercise 3 lets you beat it.)
 #
 # The scales are not free. One 32-bit float for each 64 weights is half a bit a weight: four bits are really four and a half. [*Double quantisation*](../book/glossary.md#double-quantisation) treats the scales as weights and quantises them, too: their mean is taken off, and each is stored in eight bits, with one 32-bit scale for every 256 of them. The eight-bit numbers are, again, a table of `bitsandbytes`; its steps are fine near zero and coarse far out.
 #
 # The cell first predicts the bits, then counts the bytes that the library holds, and restores the weights by hand from *all* of its parts. Which of the three codes is best? Then it measures the error on the Gaussian and on the real matrix, for three sizes of block, and beside it the *entropy* of the indices: how many of the four bits carry information. Before you look, rank the three for a block of 64.
+
 
 # %% tags=["twin-check", "nbval-check-output"]
 def bits_of_scales(block: int = 64, second: int | None = None) -> float:
@@ -669,14 +710,18 @@ def bits_of_scales(block: int = 64, second: int | None = None) -> float:
 print(f"scales in 32 bits:         {bits_of_scales():.3f} bits a weight")
 print(f"with double quantisation:  {bits_of_scales(second=256):.3f}")
 saved = bits_of_scales() - bits_of_scales(second=256)
-print(f"saved: {saved:.3f}, which is {65e9 * saved / 8e9:.1f} GB for 65 billion weights")
+print(
+    f"saved: {saved:.3f}, which is {65e9 * saved / 8e9:.1f} GB for 65 billion weights"
+)
 if HAS_BNB:
     theirs, state = bnb.functional.quantize_4bit(
         real, blocksize=64, quant_type="nf4", compress_statistics=True
     )
     parts = (theirs, state.absmax, state.state2.absmax, state.offset)
     held = sum(part.numel() * part.element_size() for part in parts)
-    print(f"held by bitsandbytes:      {8 * held / real.numel():.3f} bits a weight in all")
+    print(
+        f"held by bitsandbytes:      {8 * held / real.numel():.3f} bits a weight"
+    )
     table, coarse = state.state2.code, state.state2.absmax
     of_block = torch.arange(len(state.absmax)) // 256
     scales = table[state.absmax.long()] * coarse[of_block] + state.offset
@@ -689,6 +734,7 @@ if HAS_BNB:
     after = (restored - real).square().mean().sqrt()
     print(f"error of the weights:      {before / real.std():.4f}, then", end=" ")
     print(f"{after / real.std():.4f} of their spread")
+
 
 def error(weights: torch.Tensor, levels: torch.Tensor, block: int = 64) -> float:
     """Root mean squared error after rounding, in units of the weights' spread."""
@@ -705,7 +751,7 @@ def entropy(indices: torch.Tensor) -> float:
 print("error                  NF4    Int4     FP4      bits used, block 64")
 measured = {}
 for name, matrix in {"Gaussian": gauss, "chat model": real}.items():
-    for block in (32, 64, 576):
+    for block in (32, 64, matrix.shape[1]):
         found = {book: error(matrix, levels, block) for book, levels in BOOKS.items()}
         measured[name, block] = found
         print(f"{name:11} block {block:3}", end="")
@@ -720,7 +766,7 @@ for found in measured.values():
 # %% [markdown]
 # From 0.5 to 0.127 bits, as the paper says, and the error grows in the fourth digit only. For 65 billion weights the saving is 3 GB: not the revolution, but the difference between fitting and not fitting.
 #
-# NF4 has the least error everywhere, by a clear margin, and uses most of its four bits. Smaller blocks help all three and cost more scales; with one scale for 576 weights, all of them get visibly worse. By this measure FP4 is the worst of the three, on both matrices. Keep that in mind: an error of weights is not what anybody wants to know, and the folklore check will ask the model itself.
+# NF4 has the least error everywhere, by a clear margin, and uses most of its four bits. Smaller blocks help all three and cost more scales; with one scale for a whole row of the matrix, all of them get visibly worse. (And none of them beats the rounding that the chat model came with, at this size of block: sixteen even levels from the least to the most of 32 weights missed the Gaussian by 0.0784. They pay for it with two numbers for each block in place of one.) By this measure FP4 is the worst of the three, on both matrices. Keep that in mind: an error of weights is not what anybody wants to know, and the folklore check will ask the model itself.
 #
 # ## 5. Training
 #
@@ -730,6 +776,7 @@ for found in measured.values():
 #
 # The most important setting is `completion_only_loss`. An item is a conversation: system message, passages and question, reply. The model *reads* all of it, and is asked to *predict* the reply alone. Look at which tokens are learned, at the last of them, and at their share.
 
+
 # %%
 def conversation(item: dict) -> dict:
     """An item as trl takes it: the messages of the prompt, and the one of the reply."""
@@ -738,7 +785,7 @@ def conversation(item: dict) -> dict:
 
 
 def rounded(net, levels: torch.Tensor, block: int = 64):
-    """A copy of a model whose linear layers, but for the last, are rounded to a code."""
+    """A copy of a model with its linear layers, but for the last, rounded to a code."""
     net = copy.deepcopy(net)
     for name, layer in net.named_modules():
         if isinstance(layer, nn.Linear) and name != "lm_head":
@@ -841,7 +888,9 @@ stages, curve, clock = {}, {}, []
 def look(net) -> tuple[list[float], str]:
     """Surprise at each token from the reply on, and the reply that the model writes."""
     net.eval()
-    logits = net(input_ids=watched_ids.to(net.device)).logits[0, begin - 1 : -1].float()
+    logits = (
+        net(input_ids=watched_ids.to(net.device)).logits[0, begin - 1 : -1].float()
+    )
     nats = F.cross_entropy(logits.cpu(), watched_ids[0, begin:], reduction="none")
     (text,) = evaluate.write(net, tokenizer, [house.prompt(watched)], 20)
     net.train()
@@ -897,6 +946,7 @@ assert set(curve) == set(range(1, STEPS + 1)) and np.mean(last) < np.mean(first)
 #
 # Below, the same formula is put to sizes at which nobody wants to find out by trying. The architectures are those of published models [(Touvron et al., 2023a)](../book/references.md#touvron2023llama), [(Touvron et al., 2023b)](../book/references.md#touvron2023llama2), again on the `meta` device, without activations, with weights in 16 bits, rank 64 on all linear layers, and Adam's two numbers in 32 bits.
 
+
 # %% tags=["nbval-check-output"]
 def small_llama(way: str) -> LlamaForCausalLM:
     """A small Llama with random weights, ready for full, LoRA or QLoRA training."""
@@ -920,7 +970,10 @@ def small_llama(way: str) -> LlamaForCausalLM:
             parent, _, child = name.rpartition(".")
             if way == "QLoRA":
                 frozen = bnb.nn.Linear4bit(
-                    layer.in_features, layer.out_features, bias=False, quant_type="nf4"
+                    layer.in_features,
+                    layer.out_features,
+                    bias=False,
+                    quant_type="nf4",
                 )
                 frozen.load_state_dict(layer.state_dict())
                 layer = frozen.to("cpu")  # this is when it is quantised
@@ -967,7 +1020,9 @@ def one_step(net, tokens: int) -> dict[str, int]:
     }
 
 
-print("kilobytes               parameters  gradients  optimiser  activations (256 tokens)")
+print(
+    "kilobytes              parameters  gradients  optimiser  activations"
+)
 found = {}
 for way in ("full", "LoRA", *(["QLoRA"] if HAS_BNB else [])):
     net = small_llama(way)
@@ -987,7 +1042,10 @@ for way in ("full", "LoRA", *(["QLoRA"] if HAS_BNB else [])):
     step = middle["activations"] - small["activations"]
     predicted["activations"] = middle["activations"] + 2 * step
     for kind, counts in (("predicted", predicted), ("measured", large)):
-        print(f"{way:10}{kind:13}", *(f"{value / 1000:11,.0f}" for value in counts.values()))
+        print(
+            f"{way:10}{kind:13}",
+            *(f"{value / 1000:11,.0f}" for value in counts.values()),
+        )
     for key, value in predicted.items():
         assert abs(value / large[key] - 1) < 0.02, (way, key)
     found[way] = large
@@ -1019,9 +1077,9 @@ def gigabytes(empty: nn.Module, r: int = 64) -> dict[str, float]:
     }
 
 
-print("             parameters      full      LoRA     QLoRA   (GB, without activations)")
-for name, (hidden, layers, heads, kv, inner) in {"chat": (0,) * 5, **SHAPES}.items():
-    shape = LlamaConfig(
+configs = {"chat": config}
+for name, (hidden, layers, heads, kv, inner) in SHAPES.items():
+    configs[name] = LlamaConfig(
         vocab_size=32000,
         hidden_size=hidden,
         intermediate_size=inner,
@@ -1030,13 +1088,16 @@ for name, (hidden, layers, heads, kv, inner) in {"chat": (0,) * 5, **SHAPES}.ite
         num_key_value_heads=kv,
         tie_word_embeddings=False,
     )
-    empty = empty_model(config if name == "chat" else shape)
-    found = gigabytes(empty, RANK if name == "chat" else 64)
+print("             parameters      full      LoRA     QLoRA   (GB)")
+for name, shape in configs.items():
+    empty = empty_model(shape)
+    costs_of = gigabytes(empty, RANK if name == "chat" else 64)
     print(f"{name:8}{meter.parameters(empty):15,}", end="")
-    print(*(f"{value:9.1f}" for value in found.values()))
+    print(*(f"{value:9.1f}" for value in costs_of.values()))
+
 
 # %% [markdown]
-# DRAFT-CHECK: The predictions hold. LoRA all but removes gradients and optimiser, QLoRA shrinks the parameters, and neither does anything about the activations, since the way back has to pass through every layer whether it is trained or not. With long texts and large batches they are the largest part; what helps then is to compute them a second time in place of keeping them (`gradient_checkpointing`), or fewer items at a time.
+# The predictions hold to the last kilobyte. LoRA all but removes gradients and optimiser, QLoRA shrinks the parameters as well, and neither does much about the activations, since the way back has to pass through every layer whether it is trained or not. In this small model they are the largest part even so; in a large one they are, as soon as texts are long or batches large. What helps then is to compute them a second time in place of keeping them (`gradient_checkpointing`), or fewer items at a time.
 #
 # The authors of QLoRA state it for 65 billion parameters: more than 780 GB for ordinary fine-tuning in 16 bits, less than 48 GB with their method [(Dettmers et al., 2023)](../book/references.md#dettmers2023). The first is our formula; the second leaves, by our count, some room for activations on one large graphics card.
 #
@@ -1072,7 +1133,11 @@ for system in ("zero-shot", "few-shot"):
         print()
 SHOWN = {"exact_match": "exact match", "contained": "right answer contained"}
 SHOWN |= {"abstention_f1": "abstention, F1"}
-COLOURS = {"zero-shot": figures.GREY, "few-shot": figures.BLUE, "adapter": figures.GREEN}
+COLOURS = {
+    "zero-shot": figures.GREY,
+    "few-shot": figures.BLUE,
+    "adapter": figures.GREEN,
+}
 fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.6), sharey=True)
 for ax, (mark, title) in zip(axes, SHOWN.items()):
     for row, group in enumerate(("seen", "unseen")):
@@ -1128,8 +1193,13 @@ for name, texts in passages.items():
         unrounded[name] = np.array([nats(adapted, text) for text in texts])
     after = np.array([nats(adapted, text) for text in texts])
     low, high = interval(after - unrounded[name])
-    print(f"{name:10} perplexity {np.exp(unrounded[name].mean()):6.2f} before,", end=" ")
-    print(f"{np.exp(after.mean()):6.2f} after; {np.mean(after - unrounded[name]):+.3f}", end="")
+    print(
+        f"{name:10} perplexity {np.exp(unrounded[name].mean()):6.2f} before,", end=" "
+    )
+    print(
+        f"{np.exp(after.mean()):6.2f} after; {np.mean(after - unrounded[name]):+.3f}",
+        end="",
+    )
     print(f" nats a token ({low:+.3f} to {high:+.3f})")
 PLAIN = (
     "What is the capital of France?",
@@ -1169,7 +1239,9 @@ for name in ("turned", "mirrored"):
     fit(student, tasks[name](upright), 200, 0.01, seed=0)
     student.save_pretrained(f"{folder.name}/{name}")
 files = Path(folder.name, "turned").glob("*.safetensors")
-print(f"an adapter takes {sum(file.stat().st_size for file in files):,} bytes", end="; ")
+print(
+    f"an adapter takes {sum(file.stat().st_size for file in files):,} bytes", end="; "
+)
 print(f"the network {meter.parameter_bytes(nets[0]):,}")
 reader = PeftModel.from_pretrained(
     copy.deepcopy(nets[0]), f"{folder.name}/turned", adapter_name="turned"
@@ -1191,19 +1263,25 @@ torch.testing.assert_close(merged(upright_test), separate, rtol=1e-4, atol=1e-4)
 
 print("\nsize of the change   weights that move   change that arrives   error")
 frozen = restore(*quantise(real, NF4), NF4, real.shape)
-for size in (0.002, 0.01, 0.05, 0.2):
-    dice = torch.Generator().manual_seed(0)
-    B, A = (torch.randn(shape, generator=dice) for shape in ((576, 8), (8, 576)))
-    change = B @ A * size * real.std() / (B @ A).std()
+dice = torch.Generator().manual_seed(0)
+shapes = (len(real), 8), (8, real.shape[1])
+B, A = (torch.randn(shape, generator=dice) for shape in shapes)
+unit = B @ A / (B @ A).std() * real.std()
+changes = {f"{size:.1%}": size * unit for size in (0.002, 0.01, 0.05, 0.2)}
+layer = adapted.base_model.model.model.layers[14].self_attn.q_proj
+own = layer.get_delta_weight("default").detach()
+changes[f"{(own.std() / real.std()).item():.1%} (our adapter)"] = own
+for size, change in changes.items():
     again = restore(*quantise(frozen + change, NF4), NF4, real.shape)
     arrived = again - frozen
     along = (arrived * change).sum() / change.square().sum()
+    moved = quantise(frozen + change, NF4)[0] != quantise(frozen, NF4)[0]
     rest = (arrived - change).norm() / change.norm()
-    moved = (quantise(frozen + change, NF4)[0] != quantise(frozen, NF4)[0]).float()
-    print(f"{size:8.1%} of the spread {moved.mean():13.1%} {along:20.0%} {rest:12.1f} ×")
+    print(f"{size:20}{moved.float().mean():18.1%}{along:20.0%}{rest:10.1f} ×")
+
 
 # %% [markdown]
-# DRAFT-CHECK. Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The frozen weights lie *on* the sixteen levels of their block, and a small change does not carry most of them to the next one, so they fall back; those few that do move, move too far. What arrives is the change plus a noise that is larger than the change. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained.
+# Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The sizes are those of the change compared with the spread of the weights. The frozen weights lie *on* the sixteen levels of their blocks, and a small change carries none of them half-way to the next level, so all fall back: of a change of one per cent, nothing arrives but what the scales of the blocks take up. Of five per cent, about half does; only a change so large that half of the weights move gets through. DRAFT: our adapter's own size and what would arrive of it. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained. (A rounding that makes small changes vanish is no accident of NF4: any code with so few levels does it.)
 #
 # ## 9. More than one machine
 #
@@ -1270,7 +1348,9 @@ learning.viewer(
 
 # %% tags=["remove-output"]
 pick_code = widgets.Dropdown(options=list(BOOKS), description="code")
-pick_largest = widgets.FloatSlider(0.5, min=0.5, max=8, step=0.5, description="outlier")
+pick_largest = widgets.FloatSlider(
+    0.5, min=0.5, max=8, step=0.5, description="outlier"
+)
 pick_block = widgets.Dropdown(options=[8, 16, 32, 64], value=64, description="block")
 wall = widgets.HTML()
 
@@ -1286,8 +1366,10 @@ def draw_block(change=None) -> None:
     ax.plot(block, "o", color=figures.GREY, markersize=4)
     ax.plot(back, "o", color=figures.GREEN, markersize=4)
     ax.set(xlabel="weight", ylabel="value, in standard deviations")
-    words = "Grey dots, weights; green dots, what is left of them after rounding."
-    wall.value = figures.svg(fig, alt=words)
+    wall.value = figures.svg(
+        fig,
+        alt="Grey dots are weights, green dots what is left of them after rounding.",
+    )
     plt.close(fig)
 
 
@@ -1349,14 +1431,18 @@ student = with_layers(nets[0], lambda layer: LoRA(layer, 8, 16))
 for place in (0, 2, 4):
     nn.init.zeros_(student[place].A)
 fit(student, turned(upright), 50, 0.01, seed=0)
-print(f"both factors at zero: {reads(student, turned(upright_test)):.0%} after training")
+print(
+    f"both factors at zero: {reads(student, turned(upright_test)):.0%} after training"
+)
 assert all((student[place].B == 0).all() for place in (0, 2, 4))  # the test
 
 for kind in (torch.float32, torch.bfloat16):
     weight = torch.tensor(0.02, dtype=kind)
     for _ in range(100):
         weight = weight + 0.00003
-    print(f"0.02 plus a hundred times 0.00003 in {str(kind)[6:]}: {weight.item():.4f}")
+    print(
+        f"0.02 plus a hundred times 0.00003 in {str(kind)[6:]}: {weight.item():.4f}"
+    )
     assert (weight.item() > 0.022) == (kind == torch.float32)
 
 
@@ -1413,6 +1499,7 @@ with mock.patch("importlib.util.find_spec", return_value=None):
 #     raise NotImplementedError
 # ```
 
+
 # %% cellView="form" jupyter={"source_hidden": true} nbgrader={"grade": false, "grade_id": "ex12-1-solution", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["hide-input", "exercise-solution"]
 # @title Solution of exercise 1 {display-mode: "form"}
 def largest_rank(shapes: list[tuple[int, int]], limit: int, each: int = 2) -> int:
@@ -1421,6 +1508,7 @@ def largest_rank(shapes: list[tuple[int, int]], limit: int, each: int = 2) -> in
     # A layer of m by n gets r · m numbers in one factor and r · n in the other.
     return limit // (each * sum(m + n for m, n in shapes))
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "ex12-1-check", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false} tags=["exercise-check"]
 assert largest_rank([(2, 2)], 40, each=1) == 10, "one square layer, one byte a number"
@@ -1454,6 +1542,7 @@ print("Exercise 1: all checks passed.")
 #     raise NotImplementedError
 # ```
 
+
 # %% cellView="form" jupyter={"source_hidden": true} nbgrader={"grade": false, "grade_id": "ex12-2-solution", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["hide-input", "exercise-solution"]
 # @title Solution of exercise 2 {display-mode: "form"}
 def two_thin(change: torch.Tensor, r: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -1463,6 +1552,7 @@ def two_thin(change: torch.Tensor, r: int) -> tuple[torch.Tensor, torch.Tensor]:
     # The parts come largest first; the sizes go into one of the two, once.
     return rows[:r], columns[:, :r] * sizes[:r]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "ex12-2-check", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false} tags=["exercise-check"]
 A, B = two_thin(torch.diag(torch.tensor([1.0, 0.0, 0.0])), 1)
@@ -1502,6 +1592,7 @@ print("Exercise 2: all checks passed.")
 #     raise NotImplementedError
 # ```
 
+
 # %% cellView="form" jupyter={"source_hidden": true} nbgrader={"grade": false, "grade_id": "ex12-3-solution", "locked": false, "schema_version": 3, "solution": true, "task": false} tags=["hide-input", "exercise-solution"]
 # @title Solution of exercise 3 {display-mode: "form"}
 def better_code(weights: torch.Tensor) -> torch.Tensor:
@@ -1519,6 +1610,7 @@ def better_code(weights: torch.Tensor) -> torch.Tensor:
         levels = torch.where(total > 0, mean, levels)
     return levels
     ### END SOLUTION
+
 
 # %% nbgrader={"grade": true, "grade_id": "ex12-3-check", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false} tags=["exercise-check"]
 def heavy(number: int, seed: int) -> torch.Tensor:
@@ -1543,7 +1635,9 @@ for make, passing in ((bell, 0.985), (heavy, 0.985)):
     for seed in (2, 3, 4):
         fresh = make(3000, seed)
         errors = [
-            (restore(*quantise(fresh, code), code, fresh.shape) - fresh).square().mean()
+            (restore(*quantise(fresh, code), code, fresh.shape) - fresh)
+            .square()
+            .mean()
             for code in (levels, NF4)
         ]
         ratios.append((errors[0] / errors[1]).sqrt().item())
