@@ -7,6 +7,7 @@ never saw a generated picture, say of each picture what they see: the subject (o
 picture), the style, and the background (the named colour nearest to the median of the border). Kept are:
 
 - "decided": what they see in the expected picture before every step and in the end, and the lengths of the vectors;
+- "switched": what they see in the end when, after some of the steps, the prompt was exchanged for another one;
 - "guidance": what they see in the end at several strengths of guidance, and how much the seeds differ;
 - "samplers": what they see in the end for several samplers and numbers of steps.
 """
@@ -36,7 +37,8 @@ NAME = "trajectories"
 PROMPTS, SEEDS = 24, (0, 1, 2)
 GUIDANCE, STEPS = 5.0, 40
 GUIDANCES = (1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0)
-NUMBERS = (5, 10, 20, 40)
+NUMBERS = (5, 10, 20)
+SWITCHES = (1, 2, 4, 6, 9, 12, 16, 20, 28)  # steps taken with the first prompt
 SAMPLERS = {
     "DDIM": DDIMScheduler,
     "PNDM": PNDMScheduler,
@@ -72,17 +74,28 @@ class Judges:
         return torch.stack([subject, style, ground], dim=1).numpy()
 
 
-def draw_prompts(judges: Judges) -> tuple[list[str], np.ndarray]:
-    """Prompts, and what each asks for: int (PROMPTS, 3)."""
+def draw_prompts(judges: Judges) -> tuple[np.ndarray, np.ndarray]:
+    """What PROMPTS prompts ask for, and what others ask for that differ in all three: int (PROMPTS, 3) each."""
     rng = random.Random(NAME)
-    grounds, texts, asked = list(judges.words["backgrounds"]), [], []
-    for subject in rng.sample(range(len(judges.words["subjects"])), PROMPTS):
-        style, ground = rng.randrange(len(judges.styles)), rng.randrange(len(grounds))
+    sizes = [len(judges.words[kind]) for kind in ("subjects", "styles", "backgrounds")]
+    first = [[*pair] for pair in zip(*(rng.choices(range(size), k=PROMPTS) for size in sizes[1:]), strict=True)]
+    subjects = rng.sample(range(sizes[0]), 2 * PROMPTS)
+    other = [[(old + rng.randrange(1, size)) % size for old, size in zip(pair, sizes[1:], strict=True)]
+             for pair in first]  # fmt: skip
+    return tuple(
+        np.array([[subject, *pair] for subject, pair in zip(chosen, pairs, strict=True)])
+        for chosen, pairs in ((subjects[:PROMPTS], first), (subjects[PROMPTS:], other))
+    )
+
+
+def wording(judges: Judges, asked: np.ndarray) -> list[str]:
+    """Prompts for rows of (subject, style, background)."""
+    grounds, texts = list(judges.words["backgrounds"]), []
+    for subject, style, ground in asked:
         article = "an" if grounds[ground][0] in "aeiou" else "a"
         phrase = judges.words["styles"][judges.styles[style]]
         texts.append(f"{judges.words['subjects'][subject]}, {phrase}, on {article} {grounds[ground]} background")
-        asked.append((subject, style, ground))
-    return texts, np.array(asked)
+    return texts
 
 
 def decode(pipe, latents: torch.Tensor) -> torch.Tensor:
@@ -102,20 +115,36 @@ def packed(values, digits: int = 0) -> dict:
     return {"shape": list(values.shape), "values": " ".join(f"{value:.{digits}f}" for value in values.flat)}
 
 
+def encode(pipe, prompts: list[str]) -> torch.Tensor:
+    """The text encoder's vectors of the empty prompt and of each prompt: (2 × prompts, places, width)."""
+    with_text, without = pipe.encode_prompt(prompts, "cpu", 1, do_classifier_free_guidance=True)
+    return torch.cat([without, with_text])
+
+
+def ddim(pipe) -> DDIMScheduler:
+    scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
+    scheduler.set_timesteps(STEPS)
+    return scheduler
+
+
+def guided(pipe, x: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The guided guess, and how far apart the two guesses lie."""
+    without, with_text = pipe.unet(torch.cat([x, x]), t, text).sample.chunk(2)
+    return without + GUIDANCE * (with_text - without), (with_text - without).flatten(1).norm(dim=1)
+
+
 def decided(pipe, judges: Judges, prompts: list[str]) -> dict:
     """What is seen in the expected pictures, (seeds, steps + 1, prompts, 3), and three lengths, (seeds, …, prompts)."""
     found = {"seen": [], "norm": [], "to_end": [], "apart": []}
     for seed in SEEDS:
-        scheduler = DDIMScheduler.from_config(pipe.scheduler.config)
-        scheduler.set_timesteps(STEPS)
-        with_text, without = pipe.encode_prompt(prompts, "cpu", 1, do_classifier_free_guidance=True)
+        scheduler, text = ddim(pipe), encode(pipe, prompts)
         x, held, seen, apart = starts(pipe, len(prompts), seed), [], [], []
         for t in scheduler.timesteps:
-            guess_without, guess = pipe.unet(torch.cat([x, x]), t, torch.cat([without, with_text])).sample.chunk(2)
-            step = scheduler.step(guess_without + GUIDANCE * (guess - guess_without), t, x)
+            output, gap = guided(pipe, x, t, text)
+            step = scheduler.step(output, t, x)
             held.append(x)
             seen.append(judges(decode(pipe, step.pred_original_sample)))
-            apart.append((guess - guess_without).flatten(1).norm(dim=1).numpy())
+            apart.append(gap.numpy())
             x = step.prev_sample
         held.append(x)
         seen.append(judges(decode(pipe, x)))
@@ -125,6 +154,23 @@ def decided(pipe, judges: Judges, prompts: list[str]) -> dict:
             found[name].append(np.asarray(values))
         print(f"decided, seed {seed}", flush=True)
     return {name: packed(values, 0 if name == "seen" else 2) for name, values in found.items()}
+
+
+def switched(pipe, judges: Judges, prompts: list[str], others: list[str]) -> dict:
+    """What is seen in the end when `others` take over after each of SWITCHES: (seeds, switches, prompts, 3)."""
+    first, second, found = encode(pipe, prompts), encode(pipe, others), []
+    for seed in SEEDS:
+        scheduler, x, seen = ddim(pipe), starts(pipe, len(prompts), seed), []
+        for taken, t in enumerate(scheduler.timesteps[: max(SWITCHES) + 1]):
+            if taken in SWITCHES:
+                y = x
+                for later in scheduler.timesteps[taken:]:
+                    y = scheduler.step(guided(pipe, y, later, second)[0], later, y).prev_sample
+                seen.append(judges(decode(pipe, y)))
+            x = scheduler.step(guided(pipe, x, t, first)[0], t, x).prev_sample
+        found.append(seen)
+        print(f"switched, seed {seed}", flush=True)
+    return {"after": SWITCHES, "seen": packed(found)}
 
 
 def pictures(pipe, prompts: list[str], seed: int, guidance: float, steps: int) -> torch.Tensor:
@@ -147,9 +193,12 @@ def main() -> None:
     config = pipe.scheduler.config
     pipe.scheduler = DDIMScheduler.from_config(config)
     judges = Judges(bookkit.model("judge"))
-    prompts, asked = draw_prompts(judges)
+    asked, instead = draw_prompts(judges)
+    prompts = wording(judges, asked)
     report = {"prompts": prompts, "asked": asked.tolist(), "guidance": GUIDANCE, "steps": STEPS}
+    report["vocabulary"] = judges.words | {"styles": judges.styles}
     report["decided"] = decided(pipe, judges, prompts)
+    report["switched"] = switched(pipe, judges, prompts, wording(judges, instead)) | {"asked": instead.tolist()}
     report["guidances"] = {}
     for guidance in GUIDANCES:
         runs = [pictures(pipe, prompts, seed, guidance, STEPS) for seed in SEEDS]
