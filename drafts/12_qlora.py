@@ -14,7 +14,7 @@
 # %% [markdown]
 # # QLoRA fine-tuning
 #
-# You have a small chat model that writes fluent English and a task that it does badly. Can a laptop change that in an hour, without an accountant's budget and without a graphics card? What exactly is changed, what does squeezing the model into four bits cost, and how would you know that it learned the task and not just the look of an answer?
+# You have a small chat model that writes fluent English and a task that it does badly. Can an ordinary laptop change that in an hour or so, without a graphics card? What exactly is changed, what does squeezing the model into four bits cost, and how would you know that it learned the task and not just the look of an answer?
 #
 # ![DRAFT: marks of the chat model on three hundred questions that it never saw, before and after fine-tuning, with intervals; families of questions that were in training, and families that were not.](../book/_static/openings/12_qlora.svg)
 #
@@ -70,7 +70,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import transformers
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig, PeftModel, get_peft_model
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -97,6 +97,7 @@ else:
         "bitsandbytes is not installed: the chapter uses its own 4-bit code instead."
     )
 transformers.utils.logging.disable_progress_bar()
+disable_progress_bars()
 warnings.simplefilter("ignore", FutureWarning)
 figures.use_style()
 repro.setup(seed=0, packages=("torch", "transformers", "peft", "trl", "bitsandbytes"))
@@ -545,7 +546,7 @@ assert rank[1] < rank[2] < rank[4] < rank[8]
 #
 # ## 4. Four bits
 #
-# LoRA makes the *trained* part small. What remains is the frozen model: with 16 bits for each weight, a model of 65 billion parameters takes 130 GB before anything is trained. QLoRA's second idea is to store the frozen weights in about four bits [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Four bits can name sixteen numbers. Which sixteen?
+# LoRA makes the *trained* part small. What remains is the frozen model: in its usual 16 bits a weight, a large one fills several graphics cards before anything is trained. QLoRA's second idea is to store the frozen weights in about four bits [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Four bits can name sixteen numbers. Which sixteen?
 #
 # Start with eight weights. *Absmax quantisation* divides them by the largest magnitude, the *scale*, multiplies by the largest integer that there is, and rounds. In eight bits that is 127, in four it is 7. Look at what the last weight does to the others.
 #
@@ -863,10 +864,10 @@ trainer = make_trainer()
 trained = trainer.model.get_nb_trainable_parameters()[0]
 assert trained == adapter_size(empty_model(config), RANK, ("_proj",))
 example = trainer.train_dataset[1]
-learned = [t for t, m in zip(example["input_ids"], example["completion_mask"]) if m]
+learned = [label for label in example["labels"] if label != -100]
 print("read:    …", repr(tokenizer.decode(example["input_ids"])[-110:]))
 print("learned:", repr(tokenizer.decode(learned)))
-masks = [mask for row in trainer.train_dataset for mask in row["completion_mask"]]
+masks = [label != -100 for row in trainer.train_dataset for label in row["labels"]]
 print(f"{trained:,} trained parameters")
 print(f"{np.mean(masks):.1%} of all tokens are learned")
 
@@ -886,20 +887,23 @@ watched_ids = tokenizer.apply_chat_template(
     return_tensors="pt",
     return_dict=True,
 )["input_ids"]
-begin = tokens_of(house.prompt(watched))
+begin = len(
+    tokenizer.apply_chat_template(
+        house.prompt(watched), add_generation_prompt=True, return_dict=False
+    )
+)
 stages, curve, clock = {}, {}, []
 
 
 @torch.no_grad()
 def look(net) -> tuple[list[float], str]:
     """Surprise at each token from the reply on, and the reply that the model writes."""
-    net.eval()
+    net.train()  # not eval(): see the classic mistakes; there is no dropout anyway
     logits = (
         net(input_ids=watched_ids.to(net.device)).logits[0, begin - 1 : -1].float()
     )
     nats = F.cross_entropy(logits.cpu(), watched_ids[0, begin:], reduction="none")
     (text,) = evaluate.write(net, tokenizer, [house.prompt(watched)], 20)
-    net.train()
     return nats.tolist(), text
 
 
@@ -1426,7 +1430,7 @@ print(f"exact match: {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f
 #
 # ## Classic mistakes
 #
-# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4. **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other. **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time. **Broken input**, of which the recipe gives an account in one sentence: a line of the training data that is none, an item longer than the context (which the trainer would shorten silently, its answer first), an adapter for another base model, and a missing `bitsandbytes`.
+# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4. **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other. **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time. **A look in between.** On processors with instructions for bfloat16, `bitsandbytes` 0.50.2 repacks the weights of a 4-bit layer the first time that it is used in `eval()` mode, and from then on no gradient passes through it, also after `train()`: whoever validates half-way goes on with a broken training, and sees one warning. Keep the model in training mode and the dropout at zero, or validate a copy. What the cell prints depends on your processor. **Broken input**, of which the recipe gives an account in one sentence: a line of the training data that is none, an item longer than the context (which the trainer would shorten silently, its answer first), an adapter for another base model, and a missing `bitsandbytes`.
 
 # %%
 from unittest import mock
@@ -1453,6 +1457,23 @@ for kind in (torch.float32, torch.bfloat16):
     assert (weight.item() > 0.022) == (kind == torch.float32)
 
 
+if HAS_BNB:
+    layer = bnb.nn.Linear4bit(64, 64, bias=False, compute_dtype=torch.float32)
+    layer.load_state_dict(nn.Linear(64, 64, bias=False).state_dict())
+    layer = layer.to("cpu")
+    for moment in ("before", "after"):
+        x = torch.ones(2, 64, requires_grad=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the only sign there is
+            layer.train()(x).sum().backward()
+        passes = "none" if x.grad is None else "as it should be"
+        print(
+            f"gradient through a 4-bit layer {moment} a look in eval mode: {passes}"
+        )
+        with torch.no_grad():
+            layer.eval()(x.detach())
+
+
 def told(action) -> None:
     """Do something that must fail, and print how that is told."""
     try:
@@ -1477,11 +1498,11 @@ with mock.patch("importlib.util.find_spec", return_value=None):
     told(lambda: base.load_model({"role": "chat", "tiny": None}, "nf4", seed=0))
 
 # %% [markdown]
-# Every one of these lets the training run to its end without a word, except for the last four, which the recipe refuses. That is why each has a test.
+# None of the first four stops a training; the loss even falls, more or less. Only the last four are refused, by the recipe.
 #
 # ## On the full-size model
 #
-# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded before. Sections 1 to 4, 6 and 8 run as they are; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 5 and 7 need one: `python -m training.grounded_qa all` trains and evaluates it, on one graphics card in well under the time that a processor takes for the small one. The size of the adapter changes in proportion to the sum of the matrices' sides, not to their products; predict it with `adapter_size` before you start.
+# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded before. Sections 1 to 6 run as they are, the fifth best on a graphics card; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 7 and 8 need one: `python -m training.grounded_qa all` trains and evaluates it. The adapter grows with the sum of the matrices' sides, not with their product, so its share of the model shrinks; predict it with `adapter_size` before you start.
 #
 # Does the rank have to grow with the model? The first paper found ranks as low as one or two sufficient for some tasks on a model with 175 billion parameters [(Hu et al., 2022)](../book/references.md#hu2022). And LoRA is not always as good as full fine-tuning: on programming and mathematics, with much data, it was seen to learn less, and to forget less [(Biderman et al., 2024)](../book/references.md#biderman2024).
 #
