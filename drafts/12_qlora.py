@@ -482,7 +482,9 @@ def with_layers(net, make, places=(0, 2, 4)) -> nn.Sequential:
 
 
 WAYS = {
-    "last layer": lambda net: with_layers(net, lambda l: l.requires_grad_(), (4,))
+    "last layer": lambda net: with_layers(
+        net, lambda last: last.requires_grad_(), (4,)
+    )
 }
 for r in (1, 2, 4, 8, 16):
     WAYS[f"LoRA, rank {r}"] = lambda net, r=r: with_layers(
@@ -650,8 +652,6 @@ for name, levels in BOOKS.items():
     print(f"{name:5}", *(f"{level:.2f}" for level in levels.tolist()))
 
 # %% tags=["twin-check"]
-from scipy.stats import norm
-
 if HAS_BNB:
     for name, levels in (("nf4", NF4), ("fp4", FP4)):
         table = bnb.functional.get_4bit_type(name, device="cpu")
@@ -896,9 +896,9 @@ stages, curve, clock = {}, {}, []
 
 
 @torch.no_grad()
-def look(net) -> tuple[list[float], str]:
+def look(net, training: bool = True) -> tuple[list[float], str]:
     """Surprise at each token from the reply on, and the reply that the model writes."""
-    net.train()  # not eval(): see the classic mistakes; there is no dropout anyway
+    net.train(training)  # why not eval() in 4 bits: see the classic mistakes
     logits = (
         net(input_ids=watched_ids.to(net.device)).logits[0, begin - 1 : -1].float()
     )
@@ -1240,8 +1240,13 @@ for k in np.flatnonzero(exact == 0)[:6]:
 #
 # An adapter is a small file beside a large one, and that has practical sides. You can keep many for one model and switch between them. You can *merge* one into the weights, $W + \frac{\alpha}{r}BA$, after which the model is as fast as it was and needs no library. The cell does all of it with `peft` on the digit readers of section 3: one adapter for turned digits, one for mirrored ones. Then it merges a change into a real weight matrix that is stored in four bits, which `peft` permits with a warning, and asks what arrives.
 
+
 # %% tags=["nbval-check-output"]
-mirrored = lambda pictures: pictures.view(-1, 8, 8).flip(2).reshape(-1, 64)
+def mirrored(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures (number, 64), each seen in a mirror."""
+    return pictures.view(-1, 8, 8).flip(2).reshape(-1, 64)
+
+
 tasks = {"upright": lambda pictures: pictures, "turned": turned, "mirrored": mirrored}
 lora_config = LoraConfig(r=8, lora_alpha=16, target_modules=["0", "2", "4"])
 for name in ("turned", "mirrored"):
@@ -1345,7 +1350,7 @@ assert right < 1e-6 < naive
 # In a running notebook, the controls below let you make one weight of a block larger and watch what a code does to the other 63. On the page there is nothing to see of them; the histogram of section 4 shows where the codes have their numbers.
 
 # %%
-stages["the full run's adapter"] = look(adapted)
+stages["the full run's adapter"] = look(adapted, training=False)
 learning.viewer(
     [tokenizer.decode(token) for token in watched_ids[0, begin:]],
     [
@@ -1479,7 +1484,8 @@ def told(action) -> None:
     try:
         action()
     except BookError as error:
-        print("-", str(error).replace(folder.name, "…"))
+        text = str(error).replace(str(adapter_folder), "its folder")
+        print("-", text.replace(folder.name, "…"))
     else:
         raise AssertionError("nothing was told")
 
@@ -1498,7 +1504,7 @@ with mock.patch("importlib.util.find_spec", return_value=None):
     told(lambda: base.load_model({"role": "chat", "tiny": None}, "nf4", seed=0))
 
 # %% [markdown]
-# None of the first four stops a training; the loss even falls, more or less. Only the last four are refused, by the recipe.
+# None of the first four stops a training. The last four are refused, by the recipe.
 #
 # ## On the full-size model
 #
