@@ -282,7 +282,7 @@ for k in sample:
         assert text == replies["zero-shot"][k], "the record says something else"
 
 # %% [markdown]
-# Every mark but one is fooled by somebody who understands nothing. Whoever always abstains gets a fifth of all questions right. Whoever copies the passage with the most shared words has the right answer in the reply three times in four, and names the right passage more often still: that part of the task is a matter of words in common. What neither of them gets is exact match, and a good abstention F1. So these two are the marks that count, *contained* means something for short replies only, and a good *citation* is no proof of reading.
+# Some of these marks come cheap. Whoever always abstains gets a fifth of all questions right. Whoever copies the passage with the most shared words has the right answer in the reply three times in four, and names the right passage more often still: that part of the task is a matter of words in common. What none of them gets is much exact match together with a good abstention F1. So these two are the marks that count, *contained* means something for short replies only, and a good *citation* is no proof of reading.
 #
 # DRAFT: the chat model, zero-shot and few-shot, with intervals: whether the right answer stands in its replies (*contained* against *exact match*), whether it ever abstains, and rightly, what the examples change. Then the decision: prompting does not suffice here because … (or it does; then say so, and train for the shorter prompt).
 #
@@ -358,7 +358,7 @@ for layer in (0, 2, 4):
     assert shares[3] > 0.75
 
 # %% [markdown]
-# The fine-tuned network reads the turned digits about as well as it read the upright ones. And the change is lopsided: although a matrix of 128 by 128 could need 128 parts, eight of them carry most of it, in every layer. Note also what happened to the upright digits, which nobody trained against: a good part of them is lost. That is [*catastrophic forgetting*](../book/glossary.md#catastrophic-forgetting), and we shall look for it in the language model.
+# The fine-tuned network reads the turned digits about as well as it read the upright ones. And the change is lopsided: although a matrix of 128 by 128 could need 128 parts, eight of them carry most of it, in every layer. Note also what happened to the upright digits, which nobody wanted to be forgotten: a good part of them is lost. That is [*catastrophic forgetting*](../book/glossary.md#catastrophic-forgetting), and we shall look for it in the language model.
 #
 # [*Low-rank adaptation*](../book/glossary.md#lora), LoRA, turns the observation into a rule [(Hu et al., 2022)](../book/references.md#hu2022): do not learn a full $\Delta W$ and find out that few parts matter; allow only $r$ parts from the start. The change is the product of two thin matrices, $B$ with $r$ columns and $A$ with $r$ rows, and the output of a layer becomes
 #
@@ -550,7 +550,7 @@ assert rank[1] < rank[2] < rank[4] < rank[8]
 #
 # LoRA makes the *trained* part small. What remains is the frozen model: in its usual 16 bits a weight, a large one fills several graphics cards before anything is trained. QLoRA's second idea is to store the frozen weights in about four bits [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Four bits can name sixteen numbers. Which sixteen?
 #
-# Start with eight weights. *Absmax quantisation* divides them by the largest magnitude, the *scale*, multiplies by the largest integer that there is, and rounds. In eight bits that is 127, in four it is 7. Look at what the last weight does to the others.
+# Start with eight weights. *Absmax [quantisation](../book/glossary.md#quantisation)* divides them by the largest magnitude, multiplies by the largest integer that there is, and rounds; the factor that leads back is the *scale*. In eight bits that is 127, in four it is 7. Look at what the last weight does to the others.
 #
 # The second cell takes one weight matrix of the chat model, the query matrix of a layer in the middle. Before anything is measured on it, a confession is due, and the cell makes it: look at how many *different* values there are among each 32 weights in a row.
 
@@ -598,7 +598,7 @@ print(f"beyond three standard deviations: {beyond[0]:.2%} and {beyond[1]:.2%}")
 # %% [markdown]
 # In eight bits hardly anything is lost, with or without an outlier. In four, every weight comes back a little off; and with one large weight among them, nearly all others come back as zero. Two repairs suggest themselves. Give every small *block* of weights its own scale, so that an outlier only spoils its neighbours. And put the sixteen numbers where the weights are. For the second repair one has to know where they are.
 #
-# The chat model of this book has been through four bits already. It reached us in a file format called Q4_1, which stores 32 weights as a least value and a step, from which sixteen even levels follow; the set-up wrote them out as ordinary floats again, and five lines of Python just found the grid. (Its [passport](../book/passports/chat.md) says so, too.) That has a consequence for all that follows: our "full precision" is not the model that was published, and if we squeeze it into another four-bit format, it is rounded for the second time. With `BOOK_MODELS=hub` you get weights that were never rounded. One thing can be learned on the spot: on its own grid, a second rounding costs nothing at all. Whether four bits are costly depends on which sixteen numbers they name.
+# The chat model of this book has been through four bits already. It reached us in a file format called Q4_1, which stores 32 weights as a least value and a step, from which sixteen even levels follow; the set-up wrote them out as ordinary floats again, and five lines of Python just found the grid. (Its [passport](../book/passports/chat.md) says so, too.) That has a consequence for all that follows: our "full precision" is not the model that was published, and if we squeeze it into another four-bit format, it is rounded for the second time. With `BOOK_MODELS=hub` you get weights that were never rounded so coarsely. One thing can be learned on the spot: on its own grid, a second rounding costs nothing at all. Whether four bits are costly depends on which sixteen numbers they name.
 #
 # The distribution is bell-shaped, with somewhat more weights far out than a Gaussian has. So QLoRA's authors ask: which sixteen numbers would be best if the weights *were* Gaussian? Their answer uses [*quantiles*](../book/glossary.md#quantile), the values below which a given share of the bell curve lies: if each of the sixteen numbers is used equally often, none of the four bits is wasted. The result is called [NF4](../book/glossary.md#nf4), normal float with four bits.
 #
@@ -779,7 +779,7 @@ for found in measured.values():
 #
 # Now the parts come together. The frozen model is stored in NF4 with double quantisation, and each of its matrices is turned back into floats for the moment in which it is used; the adapter is kept in full precision and is all that learns. That is QLoRA.
 #
-# Four objects say so. `BitsAndBytesConfig` names the code, `LoraConfig` the adapter, `SFTConfig` the training, and `SFTTrainer` puts them together. Many tutorials pass arguments that no longer exist, such as `load_in_4bit` to the model or `max_seq_length` to the trainer; the ones below are current. Two lines after the trainer deserve a look. `trl` turns the adapter of a 4-bit model into bfloat16, following the QLoRA paper's own setting; a number of that kind has eight bits for its digits, in which small steps are rounded away, and we turn it back. The classic mistakes show what happens otherwise.
+# Four objects say so. `BitsAndBytesConfig` names the code, `LoraConfig` the adapter, `SFTConfig` the training, and `SFTTrainer` puts them together. Many tutorials pass arguments that no longer exist, such as `load_in_4bit` to the model or `max_seq_length` to the trainer; the ones below are current. A few lines after the trainer deserve a look. `trl` turns the adapter of a 4-bit model into bfloat16, following the QLoRA paper's own setting; a number of that kind has eight bits for its digits, in which small steps are rounded away, and we turn it back. The classic mistakes show what happens otherwise.
 #
 # The most important setting is `completion_only_loss`. An item is a conversation: system message, passages and question, reply. The model *reads* all of it, and is asked to *predict* the reply alone. Look at which tokens are learned, at the last of them, and at their share.
 
@@ -946,13 +946,13 @@ assert set(curve) == set(range(1, STEPS + 1)) and np.mean(last) < np.mean(first)
 # %% [markdown]
 # DRAFT: the fall of the loss, whether the interruption can be seen in it, the seconds per step for float32, bf16 and NF4 (NF4 is expected to be the slowest on a processor: unpacking costs time, and saves none).
 #
-# Within a dozen steps the model has learned what a reply looks like, and that is most of what such a curve ever shows: it falls fast because the *form* is easy. Whether the answers are right, it does not say. That is why the evidence comes from the test set, and from a longer run. The full run has the same settings but for more steps and larger batches; its adapter lies in this repository. How it was made is in its [recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa). DRAFT: link its passport when it exists.
+# Within a dozen steps the model has learned what a reply looks like, and that is most of what such a curve ever shows: it falls fast because the *form* is easy. Whether the answers are right, it does not say. That is why the evidence comes from the test set, and from a longer run. The full run takes more steps with larger batches, a smaller learning rate that falls, and a little dropout; its adapter lies in this repository. DRAFT: the precision of its frozen weights, and why. How it was made is in its [recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa). DRAFT: link its passport when it exists.
 #
 # ## 6. What has to fit into memory
 #
 # Four things lie in memory while a model is trained: its parameters; a gradient for each one that is trained; what the optimiser remembers, which for Adam is two numbers for each of those; and the [*activations*](../book/glossary.md#activation), intermediate results that the way back needs. For the first three there is a formula that needs no thought, only the numbers of frozen and of trained parameters and the bytes of each. The activations grow with the number of tokens in a batch.
 #
-# Test the formula where everything can be counted, on a small Llama with random weights that is trained for one step: fully, with our LoRA, and with our LoRA on 4-bit layers. The activations are counted by a hook that sees every tensor that PyTorch keeps for the way back, for two batches, so that the third can be predicted from them. Look for the column in which LoRA saves nothing.
+# Test the formula where everything can be counted, on a small Llama with random weights that is trained for one step: fully, with our LoRA, and with our LoRA on 4-bit layers. The activations are counted by a hook that sees every tensor that PyTorch keeps for the way back, for two batches, so that the third can be predicted from them. Look for the column in which LoRA saves next to nothing.
 #
 # Below, the same formula is put to sizes at which nobody wants to find out by trying. The architectures are those of published models [(Touvron et al., 2023a)](../book/references.md#touvron2023llama), [(Touvron et al., 2023b)](../book/references.md#touvron2023llama2), again on the `meta` device, without activations, with weights in 16 bits, rank 64 on all linear layers, and Adam's two numbers in 32 bits.
 
@@ -1297,7 +1297,7 @@ for size, change in changes.items():
 
 
 # %% [markdown]
-# Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The sizes are those of the change compared with the spread of the weights. The frozen weights lie *on* the sixteen levels of their blocks, and a small change carries none of them half-way to the next level, so all fall back: of a change of one per cent, nothing arrives but what the scales of the blocks take up. Of five per cent, about half does; only a change so large that half of the weights move gets through. DRAFT: our adapter's own size and what would arrive of it. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained. (A rounding that makes small changes vanish is no accident of NF4: any code with so few levels does it.)
+# Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The sizes are those of the change compared with the spread of the weights. The frozen weights lie *on* the sixteen levels of their blocks, and a small change carries none of them half-way to the next level, so all fall back: of a change of one per cent, nothing arrives but what the scales of the blocks take up. Of five per cent, about half does; only a change so large that half of the weights move gets through. DRAFT: our adapter's own size and what would arrive of it. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained.
 #
 # ## 9. More than one machine
 #
@@ -1347,7 +1347,7 @@ assert right < 1e-6 < naive
 #
 # The right reply to one question of a family that was not in training, before, during and after the twelve steps of section 5: the darker a token, the more it surprised the model. Move the slider, and read below it what the model wrote itself at that moment. The last stage is the adapter of the full run.
 #
-# In a running notebook, the controls below let you make one weight of a block larger and watch what a code does to the other 63. On the page there is nothing to see of them; the histogram of section 4 shows where the codes have their numbers.
+# In a running notebook, the controls below let you make one weight of a block larger and watch what a code does to the others. On the page there is nothing to see of them; the histogram of section 4 shows where the codes have their numbers.
 
 # %%
 stages["the full run's adapter"] = look(adapted, training=False)
@@ -1435,7 +1435,7 @@ print(f"exact match: {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f
 #
 # ## Classic mistakes
 #
-# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4. **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other. **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time. **A look in between.** On processors with instructions for bfloat16, `bitsandbytes` 0.50.2 repacks the weights of a 4-bit layer the first time that it is used in `eval()` mode, and from then on no gradient passes through it, also after `train()`: whoever validates half-way goes on with a broken training, and sees one warning. Keep the model in training mode and the dropout at zero, or validate a copy. What the cell prints depends on your processor. **Broken input**, of which the recipe gives an account in one sentence: a line of the training data that is none, an item longer than the context (which the trainer would shorten silently, its answer first), an adapter for another base model, and a missing `bitsandbytes`.
+# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4. **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other. **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time. **A look in between.** On processors with instructions for bfloat16, `bitsandbytes` 0.50.2 repacks the weights of a 4-bit layer the first time that it is used in `eval()` mode, and from then on no gradient passes through it, also after `train()`: whoever validates half-way goes on with a broken training, and sees one warning. Keep the model in training mode and the dropout at zero, or validate a copy. What the cell prints depends on your processor. **Broken input**, of which the recipe gives an account in one sentence: a line of the training data that is none, an item longer than the context (whose answer the trainer would cut off without a word), an adapter for another base model, and a missing `bitsandbytes`.
 
 # %%
 from unittest import mock
@@ -1508,7 +1508,7 @@ with mock.patch("importlib.util.find_spec", return_value=None):
 #
 # ## On the full-size model
 #
-# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded before. Sections 1 to 6 run as they are, the fifth best on a graphics card; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 7 and 8 need one: `python -m training.grounded_qa all` trains and evaluates it. The adapter grows with the sum of the matrices' sides, not with their product, so its share of the model shrinks; predict it with `adapter_size` before you start.
+# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded to four bits. Sections 1 to 6 run as they are, the fifth best on a graphics card; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 7 and 8 need one: `python -m training.grounded_qa all` trains and evaluates it. The adapter grows with the sum of the matrices' sides, not with their product, so its share of the model shrinks; predict it with `adapter_size` before you start.
 #
 # Does the rank have to grow with the model? The first paper found ranks as low as one or two sufficient for some tasks on a model with 175 billion parameters [(Hu et al., 2022)](../book/references.md#hu2022). And LoRA is not always as good as full fine-tuning: on programming and mathematics, with much data, it was seen to learn less, and to forget less [(Biderman et al., 2024)](../book/references.md#biderman2024).
 #
