@@ -517,15 +517,11 @@ for (name, size), found in swept.items():
         ax.plot(size, 100 * old, marker, color=figures.GREY, markersize=4)
         ax.plot(size, 100 * new, marker, color=figures.GREEN, markersize=5)
     if "LoRA" in name:
-        top = 100 * max(new for new, _ in found) + 2
+        top = 100 * max(max(pair) for pair in found) + 2
         ax.text(size, top, name.split()[-1], ha="center", color=figures.GREEN)
-ax.text(
-    560,
-    46,
-    "the new task; numbers are ranks,\nsquares bottlenecks",
-    color=figures.GREEN,
-)
-ax.text(560, 8, "the old task, adapter on", color=figures.GREY)
+note = "the new task: numbers are ranks,\nsquares bottlenecks, triangles\nthe last layer alone"
+ax.text(5400, 70, note, color=figures.GREEN)
+ax.text(560, 27, "the old task, adapter on", color=figures.GREY)
 ax.text(26000, 104, "full", ha="center", color=figures.GREEN)
 ax.set(xscale="log", ylim=(0, 110), xlabel="trained parameters")
 ax.set_ylabel("digits read, per cent")
