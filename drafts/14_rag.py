@@ -71,7 +71,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import bookkit
-from bookkit import figures, passages, repro, stores
+from bookkit import figures, passages, repro, results, stores
 from bookkit.viewers import retrieval
 
 figures.use_style()
@@ -382,30 +382,176 @@ for name, rows in results.items():
     print(f"{name:12}", *line, sep="  ")
 
 # %% [markdown]
-# @@SEEN6, then: the sweep over cuts and sizes on the tuning half (figure), the choice, and the held-back half once@@
+# @@SEEN6@@
 #
-# ## 7. Rerank
+# Now the decisions. A committed script (`training/sweeps/rag_cuts.py`) tried ways and sizes of cutting on the same questions; look at where the curves are flat. Then comes the moment that happens once: the cut and the method that won on the tuning half meet the half that has been held back.
+
+# %% tags=["nbval-check-output"]
+cuts = results.read("rag_cuts")
+fig, ax = plt.subplots(figsize=(7.2, 3.4))
+for (how, runs), colour in zip(cuts["cuts"].items(), (figures.BLUE, figures.ORANGE, figures.GREEN)):
+    sizes = [run["size"] for run in runs]
+    values = [np.array(run["both, fused"]["MRR"]) for run in runs]
+    ax.plot(sizes, [value.mean() for value in values], "o-", color=colour, label=how)
+    low, high = np.array([interval(value) for value in values]).T
+    ax.fill_between(sizes, low, high, color=colour, alpha=0.15, lw=0)
+ax.set(xlabel="words in a piece", ylabel="MRR, fused", xscale="log")
+ax.legend()
+figures.show(fig, alt="@@ALT6@@")
+
+final = searched(pieces, [q for q in held_back if q["answerable"]])
+for name, rows in final.items():
+    line = []
+    for key in rows[0]:
+        values = np.array([row[key] for row in rows])
+        line.append(f"{key} {values.mean():.2f}")
+    print(f"{name:12}", *line, sep="  ")
+
+# %% [markdown]
+# @@SEEN6b@@
 #
-# @@SmolLM2 as a scorer of the question given the passage (Sachan et al., 2022): live on a few, the table from the sweep@@
+# ## 7. Look twice: reranking
 #
-# ## 8. Answer with sources
+# A search must be fast, so it looks at question and passage separately. A *reranker* reads both together, and so only the best twenty. Large systems use a model trained for it (a cross-encoder). Here is a way that needs none: how probable does a language model find the *question* after reading the passage [(Sachan et al., 2022)](../book/references.md#sachan2022)? [Chapter 7](07_gpt2_generation.ipynb) showed how to get the log-probability of a given text. One thing must be watched: it is the same question for every passage, so that its length and its rare words cancel.
+
+# %% tags=["needed-by-exercises"]
+def question_log_prob(question: str, texts: list[str]) -> np.ndarray:
+    """Mean log-probability of the question's tokens after each passage: (passages,)."""
+    prompts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": f"{text}\n\nWrite a question that this passage answers."}],
+            add_generation_prompt=True, tokenize=False,
+        )
+        for text in texts
+    ]  # fmt: skip
+    target = tokenizer(question, add_special_tokens=False).input_ids
+    rows = [tokenizer(prompt, add_special_tokens=False).input_ids[-900:] + target for prompt in prompts]
+    longest = max(map(len, rows))
+    # Padding on the right is harmless here: nothing is generated, and no token looks ahead
+    ids = torch.tensor([row + [tokenizer.eos_token_id] * (longest - len(row)) for row in rows])
+    logits = model(ids).logits.log_softmax(-1)
+    found = []
+    for row, out in zip(rows, logits):
+        places = range(len(row) - len(target) - 1, len(row) - 1)
+        found.append(np.mean([out[place, token].item() for place, token in zip(places, target)]))
+    return np.array(found)
+
+
+words = BM25(texts)
+question = answerable[0]
+both = fused(words.scores(question["question"]), asked_vectors[tuning.index(question)] @ vectors.T)
+best = np.argsort(-both)[:8]
+again = question_log_prob(question["question"], [texts[n] for n in best])
+right = right_sections(question)
+print(question["question"])
+for place in np.argsort(-again):
+    mark = "✓" if pieces[best[place]][0] in right else " "
+    print(f"{mark} was {place + 1}: {again[place]:.2f}  {texts[best[place]].splitlines()[0]}")
+
+# %% [markdown]
+# @@SEEN7: and the sweep's table with and without reranking@@
 #
-# @@prompt with numbered passages, citations, "The book does not say"; streaming; the grounded-qa adapter@@
+# ## 8. Answer, with sources
+#
+# Now the model gets passages. They are numbered, the question follows, and the model is told to answer from them, to name the number, and to say that the book does not tell where it does not. That is the house format of [chapter 12](12_qlora.ipynb), whose adapter was trained for exactly this; here it meets passages that it has never seen anything like. Look at both, with and without the adapter.
+
+# %%
+from peft import PeftModel
+
+from training.grounded_qa import house
+
+tuned = PeftModel.from_pretrained(model, bookkit.model("grounded-qa"), revision=bookkit.revision("grounded-qa"))
+
+
+def retrieve(question: str, count: int = 3) -> list[int]:
+    """The numbers of the best pieces, no two of one section."""
+    dense = embedder.encode([question], normalize_embeddings=True)[0] @ vectors.T
+    order, found = np.argsort(-fused(words.scores(question), dense)), []
+    for number in order:
+        if pieces[number][0] not in {pieces[other][0] for other in found}:
+            found.append(int(number))
+        if len(found) == count:
+            return found
+    return found
+
+
+def answer(question: str, shown: list[int], who=tuned, tokens: int = 48) -> str:
+    """What the model answers from the pieces shown."""
+    item = {"passages": [texts[number] for number in shown], "question": question}
+    ids = tokenizer.apply_chat_template(
+        house.prompt(item), add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    made = who.generate(**ids, max_new_tokens=tokens, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+    return tokenizer.decode(made[0, ids.input_ids.shape[1] :], skip_special_tokens=True).strip()
+
+
+for question in [q for q in tuning if q["answerable"]][:2] + [q for q in tuning if not q["answerable"]][:1]:
+    shown = retrieve(question["question"])
+    print("asked:  ", question["question"])
+    with tuned.disable_adapter():
+        print("plain:  ", answer(question["question"], shown))
+    print("adapter:", answer(question["question"], shown))
+    print("book:   ", question["answer"], "\n")
+
+# %% [markdown]
+# @@SEEN8@@
 #
 # ## 9. Score the answers
 #
-# @@closed book, with passages, with the right passage; contained answer, citations, faithfulness by a transparent judge and its agreement with hand labels; context precision and recall@@
+# @@A table from the sweep `rag_answers` (all questions, both halves): closed book; three passages, plain and adapter; the right passage alone (what retrieval costs); five passages; reranked. Measures: accepted answer contained; abstention precision and recall; citation of a right passage; faithfulness. Context precision and recall as RAGAS defines them (Es et al., 2024), by hand. The judge of faithfulness: every content word and number of the answer stands in the cited passage; its agreement with sixty hand labels, made before it was run (`data/questions/answer_labels.jsonl`), Cohen's kappa with an interval.@@
 #
 # ## 10. Too much, and in the wrong place
 #
-# @@lost in the middle@@
+# More passages hold the answer more often. Does a small model still find it among them? And does it matter where it stands? Large models were found to use what stands at the beginning and the end, and to overlook the middle [(Liu et al., 2024)](../book/references.md#liu2024). @@The right passage at place 1 … 7 among seven, from the sweep, with intervals; the context window.@@
 #
 # ## 11. A poisoned page
 #
-# @@attack, success, defences@@
+# Whoever can write into your documents can talk to your model. @@A section is added that answers none of the questions but carries an instruction; how often does the answer change, over which questions; three wordings. Defences: delimiters and a warning in the prompt, dropping passages that look like instructions, showing the source; each with what it costs on clean questions.@@
 #
-# ## 12. Passages, fine-tuning or a long prompt
+# ## 12. Passages, fine-tuning, or a long prompt?
+#
+# @@One table: tokens read per question, seconds, accuracy: closed book; the whole page as context where it fits; three passages; an adapter trained on the book's text (cited, not made here).@@
 #
 # ## 13. A million passages
 #
-# @@exact against HNSW: recall, latency, memory, build time@@
+# An exact search compares the query with every vector. With a graph that links each vector to near ones (HNSW), a search walks from neighbour to neighbour and looks at a small part [(Malkov and Yashunin, 2020)](../book/references.md#malkov2020). It may miss the nearest. Watch the price of each setting.
+
+# %%
+def crowd(count: int) -> np.ndarray:
+    """Vectors that lie as the book's do: mixtures of two passages and a little noise."""
+    dice = np.random.default_rng(count)
+    pairs = dice.integers(0, len(vectors), size=(count, 2))
+    mixed = vectors[pairs[:, 0]] + vectors[pairs[:, 1]] + 0.3 * dice.normal(size=(count, vectors.shape[1])) / 19.6
+    return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype("float32")
+
+
+print(f"{'vectors':>8}  {'exact':>9}  {'HNSW':>9}  {'recall@10':>9}  {'build':>7}  memory, vectors and links")
+for count in (1_000, 10_000):
+    many = crowd(count)
+    flat, graph = faiss.IndexFlatIP(384), faiss.IndexHNSWFlat(384, 16, faiss.METRIC_INNER_PRODUCT)
+    flat.add(many)
+    started = time.perf_counter()
+    graph.add(many)
+    build = time.perf_counter() - started
+    graph.hnsw.efSearch = 64
+    spent, found = {}, {}
+    for name, index in {"exact": flat, "HNSW": graph}.items():
+        started = time.perf_counter()
+        found[name] = index.search(asked_vectors, 10)[1]
+        spent[name] = 1000 * (time.perf_counter() - started) / len(asked_vectors)
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found["exact"], found["HNSW"])])
+    bytes_ = count * (4 * 384 + 2 * 16 * 4)
+    print(
+        f"{count:8,}  {spent['exact']:6.3f} ms  {spent['HNSW']:6.3f} ms  {recall:9.1%}  {build:5.2f} s  {bytes_ / 1e6:.1f} MB"
+    )
+
+# %% [markdown]
+# @@SEEN13, 10^5 from the sweep, 10^6 by the formula; when to move to a server@@
+#
+# ## Try it
+#
+# @@viewer retrieval for thirty questions; ipywidgets box "Ask the book"@@
+#
+# ## Folklore check: hybrid search always wins
+#
+# @@on how many questions, and on which forms, does fusion do worse than the better of its two parts; by form of question, with intervals; held-back half@@
