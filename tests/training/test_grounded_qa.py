@@ -661,3 +661,25 @@ def test_two_processes_learn_what_one_does_with_the_doubled_batch(work, tmp_path
     assert abs(np.diff(one)).min() > 1e-3  # the weights did move between the steps
     first, second = (weights(tmp_path / name / "smoke/run/adapter") for name in ("cpu_1", "cpu_2"))
     assert max((first[name] - second[name]).abs().max() for name in first) < 1e-3
+
+
+def test_a_model_in_four_bits_learns_on_after_a_validation():
+    torch = pytest.importorskip("torch")
+    bnb = pytest.importorskip("bitsandbytes")
+    from training.grounded_qa.base import keep_trainable
+
+    torch.manual_seed(0)
+    below, above = torch.nn.Linear(64, 64), bnb.nn.Linear4bit(64, 64, quant_type="nf4", compute_dtype=torch.bfloat16)
+    above = above.requires_grad_(False).to("cpu")  # which is when its weights become four bits
+    model = keep_trainable(torch.nn.Sequential(below, above))
+
+    def gradient() -> torch.Tensor:
+        below.weight.grad = None
+        model.train()(torch.ones(4, 64)).square().sum().backward()
+        return below.weight.grad.clone()
+
+    before = gradient()
+    with torch.no_grad():
+        model.eval()(torch.ones(4, 64))
+    assert before.abs().sum() > 0
+    assert torch.allclose(gradient(), before)

@@ -74,12 +74,25 @@ def load_model(options: dict, precision: str, seed: int):
         )
         if torch.cuda.is_available() and not sharded:
             extra["device_map"] = {"": int(os.environ.get("LOCAL_RANK", 0))}
-    return AutoModelForCausalLM.from_pretrained(
+    model = AutoModelForCausalLM.from_pretrained(
         bookkit.model(options["role"]),
         revision=bookkit.revision(options["role"]),
         dtype=torch.float32 if precision == "float32" else torch.bfloat16,
         **extra,
     )
+    return keep_trainable(model)
+
+
+def keep_trainable(model):
+    """Keep bitsandbytes from packing 4-bit layers anew for inference on a CPU.
+
+    On processors with AVX512-BF16 its version 0.50.2 does so when a layer is first called in evaluation mode; from then
+    on no gradient passes the layer, in training mode neither. A run that validates on the way would learn nothing more.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return model
 
 
 def identity(model, options: dict) -> dict:
