@@ -460,6 +460,41 @@ def test_smoke_makes_everything(work):
     assert report["items"]["all"] == 8
 
 
+def test_publish_writes_adapter_registry_and_passport(work, smoke, tmp_path):
+    import yaml
+
+    from training.grounded_qa import publish
+
+    root = tmp_path / "repository"
+    (root / "data").mkdir(parents=True)
+    shutil.copy(publish.ROOT / "data/models.yml", root / "data/models.yml")
+    items = {split: data.rows(work / f"data/{split}.jsonl") for split in ("train", "test")}
+    publish.publish(work, smoke, items, "tiny", root)
+
+    entry = yaml.safe_load((root / "data/models.yml").read_text())["roles"]["grounded-qa"]["pocket"]
+    folder = root / entry["path"]
+    assert {path.name for path in folder.iterdir()} == set(entry["files"])
+    assert entry["parameters"] * 2 <= entry["bytes"] < entry["parameters"] * 2 + 20_000
+    text = (root / publish.PAGE).read_text()
+    report = json.loads((root / publish.RESULTS).read_text())
+    value = report["results"]["systems"]["adapter"]["all"]["f1"]["value"]
+    assert f"| adapter | all | {publish.figure(report['results']['systems']['adapter']['all']['exact_match'])}" in text
+    assert f"{value:.2f} (" in text and not re.search(r"\$[a-z{]", text)
+    assert text.count("Reply:") == len(report["samples"]) == 8
+
+    (work / "results.json").rename(tmp_path / "results.json")
+    try:
+        with pytest.raises(BookError, match="results.json is missing: run the steps train and evaluate first"):
+            publish.publish(work, smoke, items, "tiny", root)
+    finally:
+        (tmp_path / "results.json").rename(work / "results.json")
+
+
+def test_a_smoke_run_is_not_published(tmp_path, capsys):
+    assert main(["publish", "--smoke", "--work", str(tmp_path)]) == 1
+    assert "is not for the book: publish without --smoke" in capsys.readouterr().err
+
+
 def test_only_the_answer_is_learned(small, smoke):
     from trl import SFTTrainer
 

@@ -4,6 +4,7 @@ data        make the data set anew, with its figures
 train       train the adapter, or go on where it stopped; also under `accelerate launch -m training.grounded_qa train`
 evaluate    let the model reply as it is, with examples and with the adapter, and write results.json
 export      write the adapter as the book ships it
+publish     carry it into the repository, register it, write its passport
 all         train, evaluate, export
 """
 
@@ -69,11 +70,21 @@ def export_step(work: Path, config: dict, **_) -> None:
     print(f"{base.export(work / 'run' / 'adapter', work / SHIPPED, title):,} bytes")
 
 
+def publish_step(work: Path, config: dict, smoke: bool, **_) -> None:
+    """Write adapter, registry, results and passport into the repository."""
+    from training.grounded_qa.publish import publish
+
+    if smoke:
+        raise BookError("A smoke run's adapter is not for the book: publish without --smoke.")
+    publish(work, config, _items(work, smoke, ("train", "test")), PUBLIC_NAME)
+
+
 STEPS = {
     "data": [data_step],
     "train": [train_step],
     "evaluate": [evaluate_step],
     "export": [export_step],
+    "publish": [publish_step],
     "all": [train_step, evaluate_step, export_step],
 }
 

@@ -1,4 +1,4 @@
-# The recipe of grounded-qa. Steps: make grounded-qa-data, -train, -evaluate, -export.
+# The recipe of grounded-qa. Steps: make grounded-qa-data, -train, -evaluate, -export, -publish.
 # What it makes goes to GROUNDED_QA_DIR, else to a folder of the user's cache.
 .PHONY: grounded-qa grounded-qa-smoke
 
