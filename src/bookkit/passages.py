@@ -2,10 +2,13 @@
 
 A search over the book needs three things of a page: its text in pieces that belong together, a name for each
 piece that a reader understands, and the address that leads to it. A heading gives all three. :func:`sections`
-cuts one document, :func:`book` all that ``_toc.yml`` lists.
+cuts one document, :func:`book` all that ``_toc.yml`` lists. :func:`frozen` is the book as it was on one day: what is
+measured on that text stays true when a page is edited.
 """
 
 import html
+import json
+import lzma
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -17,6 +20,7 @@ from bookkit.errors import BookError
 
 PROSE, OUTPUT, CODE = "prose", "output", "code"
 SUFFIXES = (".ipynb", ".md")
+FROZEN = "corpora/book/sections.jsonl.xz"
 
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
@@ -86,6 +90,39 @@ def book(root: str | Path | None = None) -> list[Section]:
     """
     root = Path(root or models.root())
     return [section for document in documents(root) for section in sections(document, root)]
+
+
+def frozen() -> list[Section]:
+    """The sections with text of the book as it was when ``training/book_corpus.py`` last wrote it down, without code.
+
+    Raises:
+        BookError: the file is missing or damaged.
+    """
+    path = models.data(FROZEN)
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") as lines:
+            found = [_load(line) for line in lines]
+    except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError) as error:
+        raise BookError(f"data/{FROZEN} is damaged: run `git checkout data/{FROZEN}`.") from error
+    if not found:
+        raise BookError(f"data/{FROZEN} is empty: run `git checkout data/{FROZEN}`.")
+    return found
+
+
+def dump(section: Section) -> str:
+    """A section as a line of JSON, without its code."""
+    fields = {name: getattr(section, name) for name in ("document", "anchor", "level", "trail")}
+    parts = [part for part in section.parts if part[0] != CODE]
+    return json.dumps({**fields, "parts": parts}, ensure_ascii=False)
+
+
+def _load(line: str) -> Section:
+    """What :func:`dump` wrote."""
+    record = json.loads(line)
+    parts = tuple((kind, text) for kind, text in record["parts"])
+    if not all(isinstance(text, str) for text in (record["document"], record["anchor"], *sum(parts, ()))):
+        raise TypeError("a text is no text")
+    return Section(record["document"], tuple(record["trail"]), record["anchor"], int(record["level"]), parts)
 
 
 def documents(root: str | Path | None = None) -> list[str]:

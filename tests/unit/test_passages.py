@@ -1,6 +1,8 @@
 """bookkit.passages: pages and notebooks cut at their headings."""
 
+import lzma
 import re
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -143,6 +145,53 @@ def test_a_folder_without_a_book(tmp_path):
 def test_an_empty_page_has_no_sections(tmp_path):
     (tmp_path / "empty.md").write_text("\n\n")
     assert passages.sections("empty.md", tmp_path) == []
+
+
+# --- the frozen text ------------------------------------------------------------------------------------------
+
+
+def freeze(folder, content: bytes):
+    """A book's root whose frozen text is `content`."""
+    path = folder / "data" / passages.FROZEN
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    (folder / "data" / "models.yml").write_text("roles: {}")
+
+
+def test_what_was_frozen_is_read_back(tmp_path, monkeypatch, root):
+    cells = [nbformat.v4.new_markdown_cell("# Zoë"), nbformat.v4.new_code_cell("x = 1")]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": notebooks.KERNELSPEC})
+    nbformat.write(notebook, tmp_path / "code.ipynb")
+    cut = passages.sections("page.md", root) + passages.sections("code.ipynb", tmp_path)
+    freeze(tmp_path, lzma.compress("".join(passages.dump(section) + "\n" for section in cut).encode()))
+    monkeypatch.setenv("BOOK_ROOT", str(tmp_path))
+    *page, code = passages.frozen()
+    assert page == cut[:-1]
+    assert cut[-1].parts and code == replace(cut[-1], parts=())
+
+
+GOOD = b'{"document": "a.md", "anchor": "a", "level": 1, "trail": ["A"], "parts": [["prose", "words"]]}\n'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD,  # not compressed
+        lzma.compress(GOOD)[:-20],
+        lzma.compress(b""),
+        lzma.compress(GOOD + GOOD[:40]),
+        lzma.compress(b"[1]\n"),
+        lzma.compress("Zoë".encode("latin-1")),
+        lzma.compress(GOOD.replace(b'"level": 1, ', b"")),
+        lzma.compress(GOOD.replace(b'"words"', b"3")),
+        lzma.compress(GOOD.replace(b', "words"', b"")),
+    ],
+)
+def test_a_damaged_frozen_text_is_told_in_a_sentence(tmp_path, monkeypatch, content):
+    freeze(tmp_path, content)
+    monkeypatch.setenv("BOOK_ROOT", str(tmp_path))
+    with pytest.raises(BookError, match=r"sections.jsonl.xz is (damaged|empty): run `git checkout data/corpora/book"):
+        passages.frozen()
 
 
 # --- the book itself ------------------------------------------------------------------------------------------
