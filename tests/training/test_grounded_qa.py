@@ -515,6 +515,16 @@ def test_only_the_answer_is_learned(small, smoke):
         asked = tokenizer.apply_chat_template(house.prompt(item), add_generation_prompt=True, return_dict=False)
         assert read == asked  # what the model sees in training is what it will see when it is asked
 
+    smoke["training"]["answer_only"] = False
+    trainer = SFTTrainer(
+        model=base.load_model(smoke["model"], "float32", 0),
+        args=train.arguments(smoke, settings.HERE / "none", 1),
+        train_dataset=train.conversations(small["train"][:2]),
+        eval_dataset=train.conversations(small["train"][:2]),
+        processing_class=tokenizer,
+    )
+    assert all(row["labels"] == row["input_ids"] for row in trainer.train_dataset)
+
 
 def test_the_real_items_fit_into_the_context(items):
     from training.grounded_qa import base
@@ -627,9 +637,9 @@ def test_the_shipped_adapter_is_small_and_names_no_folder(work, smoke, tmp_path,
 
 
 def test_an_interrupted_evaluation_goes_on(work, small, smoke, tmp_path, monkeypatch):
-    from training.grounded_qa import evaluate
+    from training.grounded_qa import base, evaluate
 
-    shutil.copytree(work / "run/adapter", tmp_path / "run/adapter")
+    shutil.copytree(work / base.SHIPPED, tmp_path / base.SHIPPED)
     shutil.copytree(work / "replies", tmp_path / "replies")
     asked = []
     real = evaluate.write
@@ -645,6 +655,37 @@ def test_an_interrupted_evaluation_goes_on(work, small, smoke, tmp_path, monkeyp
     smoke["evaluation"]["new_tokens"] = 3
     with pytest.raises(BookError, match=r"replies of another evaluation \(new_tokens differ\)"):
         evaluate.evaluate(small, tmp_path, smoke)
+
+
+def test_the_sweep_keeps_the_replies_of_every_system(work, small, smoke, tmp_path):
+    from training.grounded_qa import base
+    from training.sweeps import grounded_qa as sweep
+
+    for name in ("run", base.SHIPPED, "replies"):
+        shutil.copytree(work / name, tmp_path / name)
+    found = sweep.measure(tmp_path, smoke, work / "data", precisions=("float32", "bf16"))
+    asked = {item["id"] for item in small["test"][: smoke["evaluation"]["items"]]}
+    assert set(found["replies"]) == {"zero_shot", "few_shot", "adapter", "adapter_nf4", "whole_prompt"}
+    assert all(set(texts) == asked for texts in found["replies"].values())
+    assert set(found["seconds_per_step"]) == {"float32", "bf16"} and min(found["seconds_per_step"].values()) > 0
+    assert found["new_tokens"] == smoke["evaluation"]["new_tokens"]
+    other = weights(tmp_path / "whole_prompt" / base.SHIPPED)
+    assert any((other[name] != tensor).any() for name, tensor in weights(tmp_path / base.SHIPPED).items())
+    with pytest.raises(BookError, match="There is no adapter in .*: run `make grounded-qa` first"):
+        sweep.measure(tmp_path / "empty", smoke, work / "data")
+
+
+def test_rounding_to_nf4_leaves_the_last_layer_alone(smoke):
+    from training.grounded_qa import base
+    from training.sweeps.grounded_qa import through_nf4
+
+    model = base.load_model(smoke["model"], "float32", 12)
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    after = through_nf4(model).state_dict()
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed == {name for name in before if "_proj" in name}
+    one = after[sorted(changed)[0]].flatten()[:64]
+    assert len(one.unique()) <= 16  # a block knows sixteen values
 
 
 def test_worked_examples_come_from_training(items):

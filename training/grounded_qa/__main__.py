@@ -2,10 +2,10 @@
 
 data        make the data set anew, with its figures
 train       train the adapter, or go on where it stopped; also under `accelerate launch -m training.grounded_qa train`
-evaluate    let the model reply as it is, with examples and with the adapter, and write results.json
 export      write the adapter as the book ships it
+evaluate    let the model reply as it is, with examples and with that adapter, and write results.json
 publish     carry it into the repository, register it, write its passport
-all         train, evaluate, export
+all         train, export, evaluate
 """
 
 import argparse
@@ -16,7 +16,6 @@ from pathlib import Path
 from bookkit.errors import BookError
 from training.grounded_qa import settings
 
-SHIPPED = "grounded-qa"  # folder of the adapter as the book ships it
 PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -67,7 +66,7 @@ def export_step(work: Path, config: dict, **_) -> None:
     from training.grounded_qa import base
 
     title = "tiny" if config["model"]["tiny"] else PUBLIC_NAME
-    print(f"{base.export(work / 'run' / 'adapter', work / SHIPPED, title):,} bytes")
+    print(f"{base.export(work / 'run' / 'adapter', work / base.SHIPPED, title):,} bytes")
 
 
 def publish_step(work: Path, config: dict, smoke: bool, **_) -> None:
@@ -85,7 +84,7 @@ STEPS = {
     "evaluate": [evaluate_step],
     "export": [export_step],
     "publish": [publish_step],
-    "all": [train_step, evaluate_step, export_step],
+    "all": [train_step, export_step, evaluate_step],
 }
 
 

@@ -24,6 +24,7 @@ import bookkit
 from bookkit.errors import BookError
 
 BASE = "base.json"  # beside an adapter: what it was trained on
+SHIPPED = "grounded-qa"  # in the folder of a run: the adapter as the book ships it
 LIMIT = 8_000_000  # bytes of an adapter in the repository
 
 
@@ -127,7 +128,8 @@ def load_adapter(model, folder: Path, options: dict):
         json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError, AssertionError) as error:
         raise BookError(
-            f"There is no whole adapter in {folder} ({_reason(error)}): run `python -m training.grounded_qa train`."
+            f"There is no whole adapter in {folder} ({_reason(error)}): run the steps train and export of "
+            "`python -m training.grounded_qa`."
         ) from None
     here = identity(model, options)
     if recorded != here:

@@ -131,7 +131,7 @@ def evaluate(items: dict[str, list[dict]], work: Path, config: dict, say=print) 
 
     Args:
         items: those of "train" (for the examples) and of the split to be evaluated.
-        work: the folder with run/adapter; replies/ and results.json go there.
+        work: the folder with the exported adapter; replies/ and results.json go there.
         config: the whole settings.
         say: takes the progress messages.
 
@@ -160,7 +160,7 @@ def evaluate(items: dict[str, list[dict]], work: Path, config: dict, say=print) 
         shots = examples(items["train"], options["shots"], config["seed"]) if system == "few_shot" else []
         about = {"of": system, **common, "shots": [shot["id"] for shot in shots], "adapter": None}
         if system == "adapter":
-            folder = work / "run" / "adapter"
+            folder = work / base.SHIPPED
             model = base.load_adapter(model, folder, config["model"]).eval()
             about["adapter"] = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
         path = work / "replies" / f"{system}-{options['split']}.jsonl"

@@ -65,7 +65,7 @@ def arguments(config: dict, folder: Path, processes: int) -> SFTConfig:
         weight_decay=options["weight_decay"],
         max_grad_norm=options["clip"],
         max_length=config["model"]["context"],
-        completion_only_loss=True,  # the prompt's tokens are read, not learned
+        completion_only_loss=options["answer_only"],  # the prompt's tokens are read, not learned
         shuffle_dataset=False,
         bf16=config["model"]["precision"] != "float32",
         gradient_checkpointing=False,
