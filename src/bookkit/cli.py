@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     fetch.add_argument("--verify", action="store_true", help="compute the sha256 of what is there already")
 
+    ask = command(_ask, "ask", "answer a question from the book, with the sections that the answer comes from")
+    ask.add_argument("question", nargs="+", metavar="QUESTION")
+
     student = command(_student, "student", "write the student copy of a chapter")
     student.add_argument("notebook", type=Path, metavar="NOTEBOOK")
     student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it")
@@ -66,6 +69,12 @@ def _fetch(options: argparse.Namespace) -> None:
     from bookkit import models
 
     models.fetch(options.roles, verify=options.verify, say=lambda line: print(line, flush=True))
+
+
+def _ask(options: argparse.Namespace) -> None:
+    from bookkit import ask
+
+    ask.ask(" ".join(options.question))
 
 
 def _student(options: argparse.Namespace) -> None:

@@ -92,6 +92,30 @@ def book(root: str | Path | None = None) -> list[Section]:
     return [section for document in documents(root) for section in sections(document, root)]
 
 
+def pieces(section: Section, words: int = 100) -> list[str]:
+    """A section's text in pieces of whole sentences, for a search; each begins with a line of its last two headings.
+
+    Args:
+        section: the section.
+        words: the most words of a piece, its headings not counted. A longer sentence is cut.
+
+    Returns:
+        The pieces in order; none of a section without text.
+    """
+    found, current = [], []
+    for sentence in re.split(r"(?<=[.!?:])\s+", section.text()):
+        rest = sentence.split()
+        if current and len(current) + len(rest) > words:
+            found.append(current)
+            current = []
+        while len(rest) > words:
+            found.append(rest[:words])
+            rest = rest[words:]
+        current = current + rest
+    heading = " › ".join(section.trail[-2:])
+    return [f"{heading}\n{' '.join(piece)}" for piece in [*found, current] if piece]
+
+
 def frozen() -> list[Section]:
     """The sections with text of the book as it was when ``training/book_corpus.py`` last wrote it down, without code.
 

@@ -31,7 +31,7 @@ def bookkit(*words: str, **environment: str) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     done = bookkit("--help")
     assert done.returncode == 0
-    for name in ("fetch", "student", "status", "address", "strip"):
+    for name in ("fetch", "ask", "student", "status", "address", "strip"):
         assert name in done.stdout
 
 
@@ -43,6 +43,7 @@ def test_help_names_every_command():
         (["fetch"], {"BOOK_MODELS": "enormous"}, "enormous"),
         (["fetch"], {"BOOK_ROOT": "/nowhere"}, "/nowhere"),
         (["fetch", "grounded-qa"], {"BOOK_MODELS": "hub"}, "full-size"),
+        (["ask", " "], {}, "no question"),
         (["student", "no/such.ipynb"], {}, "such.ipynb"),
         (["strip", "no/such.ipynb"], {}, "such.ipynb"),
         (["address", "not an address"], {}, "not an address"),
@@ -55,7 +56,7 @@ def test_failure_is_one_line_and_exit_code_1(words, environment, part):
     assert line.startswith("bookkit: ") and part in line
 
 
-@pytest.mark.parametrize("words", [[], ["no-such-command"], ["student"], ["address"]])
+@pytest.mark.parametrize("words", [[], ["no-such-command"], ["ask"], ["student"], ["address"]])
 def test_wrong_words_are_explained(words):
     done = bookkit(*words)
     assert done.returncode == 2 and "usage: python -m bookkit" in done.stderr
@@ -88,6 +89,12 @@ def test_fetch_passes_its_words_on(monkeypatch, capsys):
     assert cli.main(["fetch", "chat", "embedder", "--verify"]) == 0
     assert seen == {"roles": ["chat", "embedder"], "verify": True}
     assert capsys.readouterr().out == "fine\n"
+
+
+def test_ask_passes_its_words_on(monkeypatch):
+    seen = []
+    monkeypatch.setattr("bookkit.ask.ask", seen.append)
+    assert cli.main(["ask", "What", "is a token?"]) == 0 and seen == ["What is a token?"]
 
 
 def test_student_passes_its_words_on(monkeypatch, capsys):

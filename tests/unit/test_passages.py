@@ -147,6 +147,23 @@ def test_an_empty_page_has_no_sections(tmp_path):
     assert passages.sections("empty.md", tmp_path) == []
 
 
+def test_pieces_are_whole_sentences_below_their_headings():
+    def section(text):
+        return passages.Section("a.md", ("Book", "Cats", "Food"), "food", 2, ((passages.PROSE, text),))
+
+    assert passages.pieces(section("One two. Three four five! Six?\n\nSeven: eight"), words=5) == [
+        "Cats › Food\nOne two. Three four five!",
+        "Cats › Food\nSix? Seven: eight",
+    ]
+    assert passages.pieces(section("Short. a b c d e f g. End."), words=3) == [
+        "Cats › Food\nShort.",
+        "Cats › Food\na b c",
+        "Cats › Food\nd e f",
+        "Cats › Food\ng. End.",
+    ]
+    assert passages.pieces(section("")) == []
+
+
 # --- the frozen text ------------------------------------------------------------------------------------------
 
 
