@@ -1,11 +1,11 @@
 """What chapter 14 has no time for: cuts, reranking, answers, places, a poisoned page, a hundred thousand vectors.
 
-    python -m training.sweeps.rag --part cuts      # about 8 minutes on two cores
+    python -m training.sweeps.rag --part cuts      # about 4 minutes on two cores with nothing else to do
     python -m training.sweeps.rag --part rerank    # about 8 minutes
-    python -m training.sweeps.rag --part answers   # about 40 minutes, and as long again with the adapter; after rerank
-    python -m training.sweeps.rag --part middle    # about 20 minutes, and as long again with the adapter
+    python -m training.sweeps.rag --part answers   # about 35 minutes, and as long again with the adapter; after rerank
+    python -m training.sweeps.rag --part middle    # about 16 minutes, and as long again with the adapter
     python -m training.sweeps.rag --part pages     # about 20 minutes, and as long again with the adapter
-    python -m training.sweeps.rag --part poison    # about 25 minutes, and as long again with the adapter
+    python -m training.sweeps.rag --part poison    # about 15 minutes, and as long again with the adapter
     python -m training.sweeps.rag --part scale     # about 3 minutes
     python -m training.sweeps.rag --part all
     python -m training.sweeps.rag --smoke          # every part in small, with a model of random weights, into _build
@@ -371,7 +371,8 @@ def answers(bench: Bench) -> dict:
         values = np.array(again["log_probs"][key].split(), float)
         reranked[key] = np.array(numbers.split(), int)[np.argsort(-values, kind="stable")]
     shown = {
-        f"{count} passages": {k: bench.distinct(row, count) for k, row in fused_order.items()} for count in (1, 3, 5)
+        name: {key: bench.distinct(row, count) for key, row in fused_order.items()}
+        for name, count in (("1 passage", 1), ("3 passages", 3), ("5 passages", 5))
     }
     shown["3 passages, reranked"] = {key: bench.distinct(row, 3) for key, row in reranked.items()}
     shown["the right passage"] = {q["id"]: bench.gold_pieces(q) for q in bench.answerable}
