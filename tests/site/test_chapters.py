@@ -99,3 +99,27 @@ def test_a_reader_lets_points_flow_in_chapter_09(open_page, theme, width):
     print(f"mean distance to the data at start and end, both runs: {near}")
     assert all(end < 0.1 < start for start, end in near)
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_plays_a_trajectory_in_chapter_10(open_page, theme, width):
+    visit = open_page("notebooks/10_stable_diffusion.html", theme=theme, width=width)
+    viewer = visit.page.locator(".bookkit-trajectory")
+    visit.page.wait_for_function(
+        "() => document.querySelector('.bookkit-trajectory').bookkit.pixel(0, 4, 4)[3] === 255"
+    )
+    step, pixel = viewer.get_by_role("slider", name="Step"), "(host, row) => host.bookkit.pixel(row, 4, 4)"
+    guidance = viewer.get_by_role("radiogroup", name="Guidance")
+    ends = []
+    for setting in ("5", "1"):
+        guidance.get_by_role("radio", name=setting, exact=True).check(force=True)
+        step.focus()
+        visit.page.keyboard.press("Home")
+        assert step.get_attribute("aria-valuetext") == "step 0 of 40"
+        visit.page.keyboard.press("End")
+        assert step.get_attribute("aria-valuetext") == "step 40 of 40"
+        ends.append([viewer.evaluate(pixel, row)[:3] for row in (0, 1)])
+    print(f"a pixel near the corner in the end, held and expected, at guidance 5 and 1: {ends}")
+    # what is held in the end is what was expected; both pictures are compressed
+    assert all(abs(a - b) < 24 for held, expected in ends for a, b in zip(held, expected, strict=True))
+    visit.assert_quiet()
