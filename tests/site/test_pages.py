@@ -303,7 +303,8 @@ def weights(readers) -> dict[str, tuple[int, int]]:
     table = {}
     for page, reader in readers.items():
         own, shared = (HTML / page).stat().st_size, 0
-        queue = [urlsplit(urljoin(f"/{page}", url)).path.lstrip("/") for url in reader.requests]
+        asked = [url for url in reader.requests if not url.startswith("data:")]  # these lie in the page itself
+        queue = [urlsplit(urljoin(f"/{page}", url)).path.lstrip("/") for url in asked]
         seen = set()
         while queue:
             name = unquote(queue.pop())
