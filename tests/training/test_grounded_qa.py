@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -495,35 +496,36 @@ def test_a_smoke_run_is_not_published(tmp_path, capsys):
     assert "is not for the book: publish without --smoke" in capsys.readouterr().err
 
 
-def test_only_the_answer_is_learned(small, smoke):
+def _prepared(items: list[dict], config: dict, folder: Path):
+    """The items as the trainer hands them to the model."""
     from trl import SFTTrainer
 
     from training.grounded_qa import base, train
 
+    return SFTTrainer(
+        model=base.load_model(config["model"], "float32", 0),
+        args=train.arguments(config, folder, 1),
+        train_dataset=train.conversations(items),
+        eval_dataset=train.conversations(items[:2]),
+        processing_class=base.load_tokenizer(config["model"]),
+    ).train_dataset
+
+
+def test_only_the_answer_is_learned(small, smoke, tmp_path):
+    from training.grounded_qa import base
+
     tokenizer = base.load_tokenizer(smoke["model"])
-    trainer = SFTTrainer(
-        model=base.load_model(smoke["model"], "float32", 0),
-        args=train.arguments(smoke, settings.HERE / "none", 1),
-        train_dataset=train.conversations(small["train"][:8]),
-        eval_dataset=train.conversations(small["train"][:2]),
-        processing_class=tokenizer,
-    )
-    for item, row in zip(small["train"], trainer.train_dataset, strict=False):
+    for item, row in zip(small["train"], _prepared(small["train"][:8], smoke, tmp_path), strict=False):
         learned = [label for label in row["labels"] if label != -100]
         assert tokenizer.decode(learned) == f"{house.reply(item)}<|im_end|>\n"
         read = [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if label == -100]
         asked = tokenizer.apply_chat_template(house.prompt(item), add_generation_prompt=True, return_dict=False)
         assert read == asked  # what the model sees in training is what it will see when it is asked
 
+
+def test_the_prompt_is_learned_too_if_the_settings_say_so(small, smoke, tmp_path):
     smoke["training"]["answer_only"] = False
-    trainer = SFTTrainer(
-        model=base.load_model(smoke["model"], "float32", 0),
-        args=train.arguments(smoke, settings.HERE / "none", 1),
-        train_dataset=train.conversations(small["train"][:2]),
-        eval_dataset=train.conversations(small["train"][:2]),
-        processing_class=tokenizer,
-    )
-    assert all(row["labels"] == row["input_ids"] for row in trainer.train_dataset)
+    assert all(row["labels"] == row["input_ids"] for row in _prepared(small["train"][:2], smoke, tmp_path))
 
 
 def test_the_real_items_fit_into_the_context(items):

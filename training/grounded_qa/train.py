@@ -130,9 +130,8 @@ def train(items: dict[str, list[dict]], folder: Path, config: dict, stop_after: 
         callbacks=[log, Manifest(), *([Stop(stop_after)] if stop_after else [])],
     )
     trainer.remove_callback(PrinterCallback)
-    for (
-        parameter
-    ) in trainer.model.parameters():  # for 4-bit models trl makes the adapter bfloat16: too coarse to learn in
+    # for 4-bit models trl makes the adapter bfloat16: too coarse to learn in
+    for parameter in trainer.model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     state.print(f"step {step_of(resumed)} of {config['training']['max_steps'] or _steps(trainer, settings)}")
