@@ -281,7 +281,7 @@ assert np.allclose(near, wanted, atol=1e-4)
 #
 # ## 4. Keywords, by hand
 #
-# Before there were embeddings there was counting. A passage is a good answer to a query if the query's words occur in it: often, and the more so the rarer they are in the whole collection. BM25 writes that down [(Robertson and Zaragoza, 2009)](../book/references.md#robertson2009). For a query word $w$ that occurs $f$ times in a passage of $\ell$ words, and in $n_w$ of $N$ passages,
+# Before there were embeddings there was counting. A passage is a good answer to a query if the query's words occur in it: often, and the more so the rarer they are in the whole collection. BM25 writes that down [(Robertson and Zaragoza, 2009)](../book/references.md#robertson2009); the 1 in the logarithm is a later addition that keeps very common words from counting against a passage. For a query word $w$ that occurs $f$ times in a passage of $\ell$ words, and in $n_w$ of $N$ passages,
 #
 # $$\text{score}(w) = \underbrace{\ln\!\Bigl(1 + \tfrac{N - n_w + 0.5}{n_w + 0.5}\Bigr)}_{\text{rare words count}}\;\cdot\;\underbrace{\frac{f}{f + k_1\,(1 - b + b\,\ell/\bar\ell)}}_{\text{the second time counts less, long passages less}}$$
 #
@@ -367,7 +367,7 @@ for number, question in enumerate(tuning[:20]):
 print("equal to Qdrant's for the first ten passages of twenty questions")
 
 # %% [markdown]
-# A default to know about: the library's own constant is 2, not 60, and with it a first place counts much more.
+# A default to know about: the library's own constant is 2, not 60 (in our way of counting places, 1), and with it a first place counts much more.
 #
 # ## 6. What to measure, and when to look
 #
@@ -617,7 +617,7 @@ for key, text in zip(batch, written):
 #
 # ## 9. Score the answers
 #
-# Search and answer are scored apart. For the search part there are two numbers that RAGAS, a well-known toolbox, made popular [(Es et al., 2024)](../book/references.md#es2024): *context recall*, the share of what is needed that was shown, and *context precision*, which asks whether the useful passages stand first: the mean, over the useful ones, of the share of useful passages down to that place. There a large model says which passage is useful; here the questions' authors did.
+# Search and answer are scored apart. For the search part there are two numbers that [RAGAS](https://docs.ragas.io), a well-known toolbox, made popular: *context recall*, the share of what is needed that was shown, and *context precision*, which asks whether the useful passages stand first: the mean, over the useful ones, of the share of useful passages down to that place. There a large model says which passage is useful; here the questions' authors did.
 #
 # For the answers: is an accepted answer *contained*? For a question without an answer, did the model *decline*? Does the number that it *cites* lead to a right section? And how often did it decline although it could have answered? Every mark is taken over the questions that it is about, and both halves take part, since nothing is chosen here. Compare the rows "3 passages" and "the right passage": the difference is the price of the search.
 
@@ -727,7 +727,7 @@ figures.show(
 # %% [markdown]
 # @@SEEN9b@@
 #
-# A contained answer is not yet a *faithful* one. Faithful means that every claim is told by the passages shown, right or wrong. Toolboxes ask a large model for that verdict. Ours is a judge whose rule fits into a sentence: every content word and every number of the answer must stand in the passages shown. Such a judge is cheap, transparent and wrong in ways that can be told beforehand: it fails an answer that uses other words, and passes one that recombines the right words into a wrong claim. How wrong is it? Sixty answers were labelled by a person before the judge was run on any ([data/questions](https://github.com/OWNER/generative-ai-cell-by-cell/blob/main/data/questions/README.md) says how). Agreement beyond chance is *Cohen's kappa*: the share of agreement, less what two raters would reach by their habits alone, as a part of what is left [(Cohen, 1960)](../book/references.md#cohen1960).
+# A contained answer is not yet a *faithful* one. Faithful means that every claim is told by the passages shown, right or wrong. Toolboxes ask a large model for that verdict [(Es et al., 2024)](../book/references.md#es2024). Ours is a judge whose rule fits into a sentence: every content word and every number of the answer must stand in the passages shown. Such a judge is cheap, transparent and wrong in ways that can be told beforehand: it fails an answer that uses other words, and passes one that recombines the right words into a wrong claim. How wrong is it? Sixty answers were read against their passages and labelled before the judge was run on any ([data/questions](https://github.com/OWNER/generative-ai-cell-by-cell/blob/main/data/questions/README.md) says how). Agreement beyond chance is *Cohen's kappa*: the share of agreement, less what two raters would reach by their habits alone, as a part of what is left [(Cohen, 1960)](../book/references.md#cohen1960).
 
 # %% tags=["nbval-check-output"]
 def stems(text: str) -> set[str]:
@@ -775,7 +775,7 @@ for system, record_ in systems.items():
 #
 # ## 10. Too much, in the wrong place, or the whole page
 #
-# More passages hold the answer more often. Does a small model still find it among them? And does it matter where it stands? Large models were found to use what stands at the beginning and at the end, and to overlook the middle [(Liu et al., 2024)](../book/references.md#liu2024). For the sweep, the right passage was put at five places among seven; the others are the six that the search likes best and that do not hold the answer. The intervals in the picture are over questions; the line below the picture compares the ends with the middle, question by question.
+# More passages hold the answer more often. Does a small model still find it among them? And does it matter where it stands? Large models were found to use what stands at the beginning and at the end, and to overlook the middle, small ones to prefer the end [(Liu et al., 2024)](../book/references.md#liu2024). For the sweep, the right passage was put at five places among seven; the others are the six that the search likes best and that do not hold the answer. The intervals in the picture are over questions; the line below the picture compares the ends with the middle, question by question.
 #
 # And if the context is long enough, why search at all? For a few questions the model got the whole page that holds the answer, thousands of tokens. The table puts all ways side by side with what they cost.
 
@@ -824,7 +824,7 @@ for who, run in long["speakers"].items():
 # %% [markdown]
 # @@SEEN10: lost in the middle or not; whole page against three passages.@@
 #
-# The third way, training the facts into the weights, was not tried here. Others have: in a comparison over several models and kinds of knowledge, retrieval was more reliable than fine-tuning for new facts [(Ovadia et al., 2024)](../book/references.md#ovadia2024). It also keeps what fine-tuning gives up: an address for every answer.
+# The third way, training the facts into the weights, was not tried here. Others have: in a comparison over several models and kinds of knowledge, retrieval was more reliable than training on the texts for new facts [(Ovadia et al., 2024)](../book/references.md#ovadia2024). It also keeps what fine-tuning gives up: an address for every answer.
 #
 # ## 11. A poisoned page
 #
@@ -1232,4 +1232,4 @@ print(f"Exercise 3: {sum(caught)} of {len(POISON)} caught, {lost} own passages l
 #
 # ### Where to read on
 #
-# [Lewis et al. (2020)](../book/references.md#lewis2020) gave the method its name; there, retriever and generator are trained together. [Robertson and Zaragoza (2009)](../book/references.md#robertson2009) tell where BM25 comes from. [Thakur et al. (2021)](../book/references.md#thakur2021) compare searches over many collections, and are the place to learn humility about any single one, this book included. [Greshake et al. (2023)](../book/references.md#greshake2023) show what a poisoned page can do to systems that act.
+# [Lewis et al. (2020)](../book/references.md#lewis2020) gave the method its name; there, the part that encodes the question is trained together with the generator. [Robertson and Zaragoza (2009)](../book/references.md#robertson2009) tell where BM25 comes from. [Thakur et al. (2021)](../book/references.md#thakur2021) compare searches over many collections, and are the place to learn humility about any single one, this book included. [Greshake et al. (2023)](../book/references.md#greshake2023) show what a poisoned page can do to systems that act.
