@@ -667,12 +667,13 @@ def test_the_sweep_keeps_the_replies_of_every_system(work, small, smoke, tmp_pat
         shutil.copytree(work / name, tmp_path / name)
     found = sweep.measure(tmp_path, smoke, work / "data", precisions=("float32", "bf16"))
     asked = {item["id"] for item in small["test"][: smoke["evaluation"]["items"]]}
-    assert set(found["replies"]) == {"zero_shot", "few_shot", "adapter", "adapter_nf4", "whole_prompt"}
+    assert set(found["replies"]) == {"zero_shot", "few_shot", "adapter", "adapter_nf4", "answer_only", "whole_prompt"}
     assert all(set(texts) == asked for texts in found["replies"].values())
     assert set(found["seconds_per_step"]) == {"float32", "bf16"} and min(found["seconds_per_step"].values()) > 0
     assert found["new_tokens"] == smoke["evaluation"]["new_tokens"]
-    other = weights(tmp_path / "whole_prompt" / base.SHIPPED)
-    assert any((other[name] != tensor).any() for name, tensor in weights(tmp_path / base.SHIPPED).items())
+    kinds = [weights(tmp_path / name / base.SHIPPED) for name in (".", "answer_only", "whole_prompt")]
+    assert all(kinds[0][name].equal(tensor) for name, tensor in kinds[1].items())  # as many steps, the same loss
+    assert any((kinds[1][name] != tensor).any() for name, tensor in kinds[2].items())
     with pytest.raises(BookError, match="There is no adapter in .*: run `make grounded-qa` first"):
         sweep.measure(tmp_path / "empty", smoke, work / "data")
 

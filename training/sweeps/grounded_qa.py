@@ -7,10 +7,11 @@ interrupted like it. Kept are:
 
 - "replies": the texts, by item, of the chat model with the instruction alone ("zero_shot") and with worked examples
   ("few_shot"), of the shipped adapter on the model in float32 ("adapter") and on a model whose linear layers went
-  through NF4 and back ("adapter_nf4"), and of an adapter that was trained with the same settings but with the loss
-  on all tokens ("whole_prompt");
+  through NF4 and back ("adapter_nf4"), and of two adapters after the first COMPARED steps of the same training, one
+  with the loss on the answer alone ("answer_only") and one with the loss on all tokens ("whole_prompt");
 - "seconds_per_step": of training, with the frozen weights in float32, bf16 and NF4;
-- "new_tokens" and "batch": the limit of a reply, and how many items were written together.
+- "new_tokens" and "batch": the limit of a reply, and how many items were written together;
+  "compared_after": COMPARED.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from training.grounded_qa.train import train
 
 NAME = "grounded_qa"
 TIMED_STEPS = 4  # the first of them is not counted
+COMPARED = 25  # steps after which the two kinds of loss are compared
 
 
 def through_nf4(model):
@@ -47,13 +49,19 @@ def through_nf4(model):
     return model
 
 
-def whole_prompt(items: dict, work: Path, config: dict) -> dict[str, str]:
-    """The replies of an adapter that learned to predict the prompt, too."""
+def early(items: dict, work: Path, config: dict, answer_only: bool) -> dict[str, str]:
+    """The replies after the first steps of a training whose loss is on the answer alone, or on all tokens."""
     config = copy.deepcopy(config)
-    config["training"]["answer_only"] = False
+    config["training"]["answer_only"] = answer_only
     config["evaluation"]["systems"] = ["adapter"]
-    train({split: items[split] for split in ("train", "validation")}, work / "run", config)
-    base.export(work / "run/adapter", work / base.SHIPPED, PUBLIC_NAME)
+    run = work / "run"
+    last = min(COMPARED, config["training"]["max_steps"])
+    checkpoint = run / f"checkpoints/checkpoint-{last}"
+    if not checkpoint.exists():
+        train({split: items[split] for split in ("train", "validation")}, run, config, stop_after=last)
+    origin = json.loads((run / "run.json").read_text(encoding="utf-8"))["base"]
+    (checkpoint / base.BASE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    base.export(checkpoint, work / base.SHIPPED, PUBLIC_NAME)
     evaluate.evaluate(items, work, config)
     return read_replies(work / f"replies/adapter-{config['evaluation']['split']}.jsonl")
 
@@ -106,10 +114,12 @@ def measure(work: Path, config: dict, folder: Path, precisions: tuple[str, ...] 
     evaluate.evaluate(items, work, config)
     replies = {system: read_replies(work / f"replies/{system}-{options['split']}.jsonl") for system in evaluate.SYSTEMS}
     replies["adapter_nf4"] = on_nf4(asked, work, config)
-    replies["whole_prompt"] = whole_prompt(items, work / "whole_prompt", config)
+    for name, answer_only in (("answer_only", True), ("whole_prompt", False)):
+        replies[name] = early(items, work / name, config, answer_only)
     return {
         "new_tokens": options["new_tokens"],
         "batch": options["batch"],
+        "compared_after": COMPARED,
         "seconds_per_step": {
             precision: round(seconds_per_step(items, work / "speed" / precision, config, precision), 2)
             for precision in precisions
