@@ -687,15 +687,15 @@ for system, found in table.items():
 # %% tags=["opening-picture", "nbval-check-output"]
 PAIRS = [
     ("closed book", "3 passages"),
-    ("1 passage", "3 passages"),
-    ("3 passages", "5 passages"),
-    ("3 passages", "3 passages, reranked"),
-    ("3 passages", "the right passage"),
     ("3 passages", "3 passages, adapter"),
     ("the right passage", "the right passage, adapter"),
+    ("1 passage, adapter", "3 passages, adapter"),
+    ("3 passages, adapter", "5 passages, adapter"),
+    ("3 passages, adapter", "3 passages, reranked, adapter"),
+    ("3 passages, adapter", "the right passage, adapter"),
 ]
 for old, new in PAIRS:
-    if new in systems:
+    if old in systems and new in systems:
         keys = systems[new]["replies"].keys()
         a, b = (
             np.array([dict(zip(systems[s]["replies"], table[s]["contained"]))[k] for k in keys])

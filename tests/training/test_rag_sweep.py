@@ -121,6 +121,14 @@ def test_the_adapter_speaks_once_it_is_shipped(bench, monkeypatch):
     assert [name for name, _ in bench.speakers()] == ["plain", "adapter"]
 
 
+def test_beside_the_adapter_the_plain_model_answers_only_what_is_compared(bench, monkeypatch):
+    monkeypatch.setattr(bench, "speakers", lambda: [("plain", bench.chat), ("adapter", bench.chat)])
+    monkeypatch.setattr(bench, "replies", lambda name, speaker, prompts, size=4: {"replies": dict.fromkeys(prompts)})
+    names = [name for name in rag.answers(bench)["systems"] if not name.endswith(", adapter")]
+    assert names == ["closed book", *rag.COMPARED]
+    assert list(rag.middle(bench)["speakers"]) == list(rag.poison(bench)["speakers"]) == ["adapter"]
+
+
 # --- the sheet to be labelled -------------------------------------------------------------------------------
 
 

@@ -2,18 +2,18 @@
 
     python -m training.sweeps.rag --part cuts      # about 4 minutes on two cores with nothing else to do
     python -m training.sweeps.rag --part rerank    # about 8 minutes
-    python -m training.sweeps.rag --part answers   # about 35 minutes, and as long again with the adapter; after rerank
-    python -m training.sweeps.rag --part middle    # about 16 minutes, and as long again with the adapter
-    python -m training.sweeps.rag --part pages     # about 20 minutes, and as long again with the adapter
-    python -m training.sweeps.rag --part poison    # about 15 minutes, and as long again with the adapter
+    python -m training.sweeps.rag --part answers   # about 45 minutes; after rerank
+    python -m training.sweeps.rag --part middle    # about 16 minutes
+    python -m training.sweeps.rag --part pages     # about 20 minutes
+    python -m training.sweeps.rag --part poison    # about 15 minutes
     python -m training.sweeps.rag --part scale     # about 3 minutes
     python -m training.sweeps.rag --part all
     python -m training.sweeps.rag --smoke          # every part in small, with a model of random weights, into _build
 
 Everything is measured on the frozen text (`bookkit.passages.frozen`), and question by question, so that the chapter can
 compute paired intervals. Where a decision is made from the figures, only the tuning half takes part. Interrupt whenever
-you like: vectors and replies are kept below _build/sweeps/rag as they come. The adapter takes part when the role
-grounded-qa is shipped; run the parts again then, and only its replies are written.
+you like: vectors and replies are kept below _build/sweeps/rag as they come. Where the role grounded-qa is shipped, its
+adapter answers everything, and the chat model as it is what is compared with that; else the chat model answers all.
 """
 
 import argparse
@@ -41,6 +41,7 @@ OVERLAPS = (0, 20, 50)  # words, in windows of 100
 WORDS = 100  # the size that the rest is measured with, whole sentences
 CANDIDATES = 20  # that are reranked
 NEW_TOKENS, BATCH = 48, 4
+COMPARED = ("3 passages", "the right passage")  # what the plain model answers, too, where the adapter answers all
 PLACES, AMONG, PLACED = (1, 2, 4, 6, 7), 7, 60  # where the right passage stands, among how many; questions
 PAGED, PAGE_TOKENS = 16, (5000, 7900)  # questions that get a whole page, and how long such a page is
 POISONED = 40  # questions
@@ -379,10 +380,13 @@ def answers(bench: Bench) -> dict:
     asked = {q["id"]: q["question"] for q in bench.questions}
     closed = {key: [{"role": "user", "content": question}] for key, question in asked.items()}
     systems = {}
-    for speaker in bench.speakers():
+    speakers = bench.speakers()
+    for speaker in speakers:
         if speaker[0] == "plain":
             systems["closed book"] = {**bench.replies("closed book", speaker, closed), "shown": {}}
         for name, numbers in shown.items():
+            if speaker is not speakers[-1] and name not in COMPARED:
+                continue
             prompts = {
                 key: house.prompt({"passages": [bench.texts[n] for n in row], "question": asked[key]})
                 for key, row in numbers.items()
@@ -404,7 +408,7 @@ def middle(bench: Bench) -> dict:
     chosen = some(bench.answerable, PLACED)
     scores = bench.scores(bench.pieces, chosen)["both, fused"]
     found = {}
-    for speaker in bench.speakers():
+    for speaker in bench.speakers()[-1:]:
         for place in PLACES:
             prompts = {}
             for question, row in zip(chosen, scores, strict=True):
@@ -431,7 +435,7 @@ def pages(bench: Bench) -> dict:
     prompts = {
         key: house.prompt({"passages": [whole[page].strip()], "question": text}) for key, (text, page) in chosen.items()
     }
-    found = {speaker[0]: bench.replies("pages", speaker, prompts, size=1) for speaker in bench.speakers()}
+    found = {speaker[0]: bench.replies("pages", speaker, prompts, size=1) for speaker in bench.speakers()[-1:]}
     return {"tokens": sizes, "pages": {key: page for key, (_, page) in chosen.items()}, "speakers": found}
 
 
@@ -452,7 +456,7 @@ def poison(bench: Bench) -> dict:
     clean = {q["id"]: [bench.texts[n] for n in bench.distinct(row, 3)] for q, row in zip(chosen, ranked, strict=True)}
     pages = {name: f"Notes › For readers\n{wording}" for name, wording in WORDINGS.items()}
     found = {}
-    for speaker in bench.speakers():
+    for speaker in bench.speakers()[-1:]:
         for name, page in {"clean": None, **pages}.items():
             for defence in DEFENCES:
                 prompts = {}
