@@ -26,7 +26,7 @@
 # - decide between prompting, retrieval and fine-tuning for a task, and name what each of them costs;
 # - write a LoRA layer and the NF4 data type by hand, and show that both equal the libraries';
 # - predict the number of trained parameters and the memory of a training run before you start it;
-# - train an adapter on a 4-bit model with `trl`, with the loss on the answer alone, and prove on unseen data what it changed;
+# - train an adapter on a 4-bit model with `trl`, with the loss on the answer alone, and measure on unseen data what it changed;
 # - merge, save and switch adapters, and explain why merging into four bits loses part of what was learned.
 #
 # ## You need
@@ -55,6 +55,7 @@ if "google.colab" in sys.modules:
 
 # %% tags=["needed-by-exercises"]
 import copy
+import functools
 import importlib.util
 import json
 import logging
@@ -86,7 +87,7 @@ from bookkit.errors import BookError
 from bookkit.viewers import learning
 
 sys.path.append(str(bookkit.data("models.yml").parents[1]))  # the recipes lie there
-from training.grounded_qa import base, build, data, evaluate, house, score
+from training.grounded_qa import base, build, data, evaluate, house, score, settings
 
 HAS_BNB = importlib.util.find_spec("bitsandbytes") is not None
 if HAS_BNB:
@@ -115,7 +116,7 @@ repro.setup(seed=0, packages=("torch", "transformers", "peft", "trl", "bitsandby
 # | *retrieval* | which facts are in that text | knowledge that is large, private, or new every week | an index, and tokens at every call |
 # | [*fine-tuning*](../book/glossary.md#fine-tuning) | the weights | behaviour that is the same every time: form, tone, when to stop, when to decline | data, training, and an evaluation that you trust |
 #
-# Facts that change every week do not belong into weights: next week they would be wrong, and nobody could see where they came from. So the leaflets come by retrieval; chapter 14 is about that. The *form* of the answer, and the courage to say "the context does not say", are the same every week. They are what this chapter trains.
+# Facts that change every week do not belong in weights: next week they would be wrong, and nobody could see where they came from. So the leaflets come by retrieval; chapter 14 is about that. The *form* of the answer, and the courage to say "the context does not say", are the same every week. They are what this chapter trains.
 #
 # Prompting comes first even so, because it is tried in a minute. Look at the question below as the model gets it, and then at what it would cost to explain the task by four worked examples each time.
 
@@ -136,12 +137,11 @@ def tokens_of(messages: list[dict]) -> int:
 
 
 shots = evaluate.examples(train_items, number=4, seed=12)
-bare = [
-    {"role": "user", "content": house.user(item["passages"], item["question"])}
-    for item in test_items
-]
 costs = {
-    "question and passages alone": [tokens_of([one]) for one in bare],
+    "question and passages alone": [
+        len(tokenizer(house.user(item["passages"], item["question"])).input_ids)
+        for item in test_items
+    ],
     "with the instruction": [tokens_of(house.prompt(item)) for item in test_items],
     "and four examples": [
         tokens_of(evaluate.messages(item, shots)) for item in test_items
@@ -161,16 +161,17 @@ assert np.mean(costs["and four examples"]) > 3 * np.mean(
 #
 # ## 2. The task, and who can do it already
 #
-# The data set was made by a recipe of this book from templates, with names that exist nowhere else, so that no model can know an answer beforehand; its [datasheet](https://github.com/OWNER/generative-ai-cell-by-cell/blob/main/data/corpora/grounded_qa/DATASHEET.md) follows the questions of [Gebru et al. (2021)](../book/references.md#gebru2021). One question in five cannot be answered from its passages, as in the second version of SQuAD [(Rajpurkar et al., 2018)](../book/references.md#rajpurkar2018), and there are four reasons why not.
+# The data set was made by a recipe of this book from templates, with invented names and facts, so that no model can know an answer beforehand; its [datasheet](https://github.com/OWNER/generative-ai-cell-by-cell/blob/main/data/corpora/grounded_qa/DATASHEET.md) follows the questions of [Gebru et al. (2021)](../book/references.md#gebru2021). Not every question can be answered from its passages, an idea of the second version of SQuAD [(Rajpurkar et al., 2018)](../book/references.md#rajpurkar2018): here one in five cannot, for one of four reasons.
 #
-# Before training on anything, look for ways to cheat. The cell counts, and shows one question of each unanswerable kind. Then it asks how much of the test has been seen in training: it collects all runs of five words of the training passages and looks up those of each test item. Names are always new. But for half of the test items the *family* of templates, the café or the museum, occurs in training; for the other half it does not. Compare the two.
+# Before training on anything, look for ways to cheat. The cell counts, and shows one question of each unanswerable kind. Before you read on, say for each of the four why there is no answer. Then it asks how much of the test has been seen in training: it collects all runs of five words of the training passages and looks up those of each test item. Names are always new. But for half of the test items the *family* of templates, the café or the museum, occurs in training; for the other half it does not. Compare the two.
 
 # %% tags=["nbval-check-output"]
 kinds = sorted({item["kind"] for item in train_items})
-print(f"{'':12}{'items':>6}" + "".join(f"{kind:>19}" for kind in kinds))
-for split, part in dataset.items():
-    counts = [part["kind"].count(kind) for kind in kinds]
-    print(f"{split:12}{len(part):6,}" + "".join(f"{count:19,}" for count in counts))
+print(f"{'':18}" + "".join(f"{split:>12}" for split in dataset))
+print(f"{'items':18}" + "".join(f"{len(part):12,}" for part in dataset.values()))
+for kind in kinds:
+    counts = [part["kind"].count(kind) for part in dataset.values()]
+    print(f"{kind:18}" + "".join(f"{count:12,}" for count in counts))
 shown = {}
 for item in sorted(test_items, key=lambda item: len(" ".join(item["passages"]))):
     if item["kind"] != "answerable":
@@ -189,12 +190,12 @@ def runs(item: dict, n: int = 5) -> set[tuple[str, ...]]:
     return set(zip(*(words[k:] for k in range(n))))
 
 
-known = set().union(*map(runs, train_items))
-shares = [len(runs(item) & known) / len(runs(item)) for item in test_items]
+trained_runs = set().union(*map(runs, train_items))
+shares = [len(runs(item) & trained_runs) / len(runs(item)) for item in test_items]
 reported = json.loads(bookkit.read_text("corpora/grounded_qa/statistics.json"))
 for seen, group in ((True, "families_seen"), (False, "families_unseen")):
     part = [
-        share for share, known_ in zip(shares, seen_in_training) if known_ == seen
+        share for share, other in zip(shares, seen_in_training) if other == seen
     ]
     name = group.replace("_", " ")
     print(
@@ -208,9 +209,11 @@ names = [
 print(f"names in both: {len(names[0] & names[1])} of the test's {len(names[1])}")
 
 # %% [markdown]
-# In the families that training has seen, two fifths of all five-word runs recur: whole sentences come back with other names. A model could do well there by knowing the sentences. In the unseen families hardly anything recurs. So every mark below is given for both halves, and the one to believe is that of the unseen families.
+# The four kinds are four temptations. The passages speak of the right place and never tell the detail (*missing attribute*), or tell one much like it, the evening ferry in place of the morning one (*near miss*); they tell the detail of somebody else who stands beside (*neighbour*); or they speak of something else altogether (*other entity*).
 #
-# Now the marks. *Exact match* is 1 if the answer equals the right one after both have been brought into one spelling ("two" is "2", "9:30 a.m." is "9.30 am"); *F1* gives part of the credit for part of the words. For an unanswerable question the right answer is to [abstain](../book/glossary.md#abstention). [*Abstention precision*](../book/glossary.md#abstention) is the share of abstentions that were right, its *recall* the share of unanswerable questions at which the model abstained, and their F1 combines both. Behind each mark stands a [bootstrap interval](../book/glossary.md#bootstrap-interval).
+# In the families that training has seen, two fifths of all five-word runs recur: whole sentences come back with other names. A model could do well there by knowing the sentences. In the unseen families hardly anything recurs. So the marks of models below are given for both halves as well, and the one to believe is that of the unseen families.
+#
+# Now the marks. *Exact match* is 1 if the answer equals the right one after both have been brought into one spelling ("two" is "2", "9:30 a.m." is "9.30 am"); *F1* gives part of the credit for part of the words. *Contained* only asks whether the right answer stands anywhere in the first line of the reply. For an unanswerable question the right answer is to [abstain](../book/glossary.md#abstention), and these three marks are 1 for that and 0 for anything else. *Citation* is the share of rightly named passages, over the answerable questions that come with more than one. [*Abstention precision*](../book/glossary.md#abstention) is the share of abstentions that were right, its *recall* the share of unanswerable questions at which the model abstained, and their F1, the harmonic mean of the two, stands in the column *abstention*. Behind each mark stands a [bootstrap interval](../book/glossary.md#bootstrap-interval).
 #
 # A mark means nothing without a rival. Three rivals below need no model. One always abstains. The others copy the sentence, or the whole passage, that has the most words in common with the question. Which mark can each of them fool? Beside them stands the chat model, once with the instruction alone (*zero-shot*), once with the four worked examples (*few-shot*). Three hundred questions take longer than a chapter has, so its replies were written beforehand by [the recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa); the cell marks them anew. Then it has the model answer a few of the questions again, here and now, and asserts that the words are the same. Read its replies: are they wrong, or only in the wrong form?
 
@@ -229,26 +232,22 @@ def copy_best(item: dict, whole: bool) -> str:
     return best
 
 
-MARKS = ("exact_match", "f1", "contained", "abstention_f1", "citation")
+ANSWERS = {
+    "exact_match": "exact",
+    "f1": "F1",
+    "contained": "contained",
+    "citation": "citation",
+}
+ABSTENTIONS = {
+    "abstention_precision": "precision",
+    "abstention_recall": "recall",
+    "abstention_f1": "F1",
+}
 GROUPS = {
     "all": range(len(test_items)),
     "seen": [k for k, seen in enumerate(seen_in_training) if seen],
     "unseen": [k for k, seen in enumerate(seen_in_training) if not seen],
 }
-
-
-def show_marks(name: str, texts: list[str], groups=tuple(GROUPS)) -> np.ndarray:
-    """Print the marks of replies to the test items; return them item by item."""
-    table = score.table(test_items, texts)
-    for group in groups:
-        found = score.report(table[GROUPS[group]])
-        print(f"{name:18}{group:7}", end="")
-        for mark in MARKS:
-            one = [found[mark][key] for key in ("value", "low", "high")]
-            text = "–" if one[0] is None else "{:.2f} ({:.2f}–{:.2f})".format(*one)
-            print(f"{text:>19}", end="")
-        print()
-    return table
 
 
 record = results.read("grounded_qa")  # made by training/grounded_qa, see section 7
@@ -257,19 +256,43 @@ replies = {
     "copies a sentence": [copy_best(item, whole=False) for item in test_items],
     "copies a passage": [copy_best(item, whole=True) for item in test_items],
 }
-print(" " * 25 + "".join(f"{mark:>19}" for mark in MARKS))
-tables = {name: show_marks(name, texts, ["all"]) for name, texts in replies.items()}
-assert tables["always abstains"][:, score.COLUMNS.index("exact")].mean() == 0.2
 for system, texts in record["replies"].items():
     replies[system.replace("_", "-")] = [texts[item["id"]] for item in test_items]
-for system in ("zero-shot", "few-shot"):
-    tables[system] = show_marks(system, replies[system])
+tables = {name: score.table(test_items, texts) for name, texts in replies.items()}
+
+
+@functools.cache
+def marks_of(system: str, group: str) -> dict:
+    """All marks of a system's replies to a group of the test items, with intervals."""
+    return score.report(tables[system][GROUPS[group]])
+
+
+def show_marks(title: str, marks: dict, systems, groups=tuple(GROUPS)) -> None:
+    """Print some marks, in per cent."""
+    print(f"{title:24}" + "".join(f"{name:>14}" for name in marks.values()))
+    for system in systems:
+        for group in groups:
+            print(f"{system:18}{group:6}", end="")
+            for mark in marks:
+                one = [marks_of(system, group)[mark][k] for k in ("value", "low", "high")]
+                text = "–"
+                if None not in one:
+                    text = "{:.0f} ({:.0f}–{:.0f})".format(*(100 * v for v in one))
+                print(f"{text:>14}", end="")
+            print()
+    print()
+
+
+systems = [*list(replies)[:3], "zero-shot", "few-shot"]
+show_marks("per cent", ANSWERS, systems, ["all"])
+show_marks("abstention, per cent", ABSTENTIONS, systems, ["all"])
+show_marks("by family, per cent", ANSWERS, systems[3:], ["seen", "unseen"])
+assert tables["always abstains"][:, score.COLUMNS.index("exact")].mean() == 0.2
 
 model = AutoModelForCausalLM.from_pretrained(
     bookkit.model("chat"), revision=bookkit.revision("chat"), dtype=torch.float32
 ).eval()
 sample = np.random.default_rng(0).choice(len(test_items), 3, replace=False)
-print()
 for k in sample:
     item = test_items[k]
     (text,) = evaluate.write(
@@ -284,13 +307,15 @@ for k in sample:
 # %% [markdown]
 # Some of these marks come cheap. Whoever always abstains gets a fifth of all questions right. Whoever copies the passage with the most shared words has the right answer in the reply three times in four, and names the right passage more often still: that part of the task is a matter of words in common. What none of them gets is much exact match together with a good abstention F1. So these two are the marks that count, *contained* means something for short replies only, and a good *citation* is no proof of reading.
 #
-# DRAFT: the chat model, zero-shot and few-shot, with intervals: whether the right answer stands in its replies (*contained* against *exact match*), whether it ever abstains, and rightly, what the examples change. Then the decision: prompting does not suffice here because … (or it does; then say so, and train for the shorter prompt).
+# With the instruction alone, the chat model gets 7 % exact match, less than blind abstaining. A quarter of its replies contain the right answer, inside a sentence of its own, or rightly abstain, and the replies above show how easily another name or number of the passages takes its place. It does abstain at times, but blindly: 21 % of its abstentions are right, and 20 % would be if it threw dice. The four examples change the *form*: exact match rises to 17 %, the passage is named rightly in 31 % of the cases where there is a choice, against 1 %. What is *in* the form hardly changes. The right answer is contained in no more replies than before, and abstention is not clearly better. Examples have shown the model what an answer looks like. They have not taught it to find one, or to notice that there is none.
+#
+# That decides the question of section 1. Prompting has been tried; it costs more than three times the tokens and does not suffice. If it had, we would be done here.
 #
 # ## 3. A change of low rank
 #
 # To fine-tune is to add something to the weights: where a layer held the matrix $W$, it holds $W + \Delta W$ afterwards. All of $\Delta W$ is free, so there is as much to store and to optimise as in the model itself. Is all of it needed?
 #
-# Take a case small enough to look inside. A network with three layers learns to read the tiny handwritten digits that scikit-learn brings [(Alpaydin and Kaynak, 1998)](../book/references.md#alpaydin1998). Then all digits are turned by a quarter of a circle, and the network, which reads hardly more of them than a guesser would, is fine-tuned on those. Afterwards we look at the $\Delta W$ of each layer through its *singular values*: any matrix is a sum of matrices of rank one, each a column times a row, and the squared singular values say how much each of them contributes. Look at how fast the shares rise to one.
+# Take a case small enough to look inside. A network with three layers learns to read the tiny handwritten digits that scikit-learn brings [(Alpaydin and Kaynak, 1998)](../book/references.md#alpaydin1998). Then all digits are turned by a quarter of a circle, and the network, which reads hardly more of them than a guesser would, is fine-tuned on those. Afterwards we look at the $\Delta W$ of each layer through its *singular values*: any matrix is a sum of matrices of rank one, each a column times a row, and the squared singular values say how much each of them contributes. The cell does it three times, from three seeds, which stand side by side. Look first at what became of the upright digits, then at how fast the shares rise to one.
 
 # %%
 digits = load_digits()
@@ -358,15 +383,15 @@ for layer in (0, 2, 4):
     assert shares[3] > 0.75
 
 # %% [markdown]
-# The fine-tuned network reads the turned digits about as well as it read the upright ones. And the change is lopsided: although a matrix of 128 by 128 could need 128 parts, eight of them carry most of it, in every layer. Note also what happened to the upright digits, which nobody wanted to be forgotten: a good part of them is lost. That is [*catastrophic forgetting*](../book/glossary.md#catastrophic-forgetting), and we shall look for it in the language model.
+# The fine-tuned network reads the turned digits about as well as it read the upright ones. And the change is lopsided: although a matrix of 128 by 128 could need 128 parts, eight of them carry most of it. (The last layer has only ten rows, so there are no more than ten parts to share.) Note also what happened to the upright digits, which nobody wanted to be forgotten: a good part of them is lost. That is [*catastrophic forgetting*](../book/glossary.md#catastrophic-forgetting), and we shall look for it in the language model.
 #
 # [*Low-rank adaptation*](../book/glossary.md#lora), LoRA, turns the observation into a rule [(Hu et al., 2022)](../book/references.md#hu2022): do not learn a full $\Delta W$ and find out that few parts matter; allow only $r$ parts from the start. The change is the product of two thin matrices, $B$ with $r$ columns and $A$ with $r$ rows, and the output of a layer becomes
 #
 # $$W x + \frac{\alpha}{r}\, B A x .$$
 #
-# $W$ is frozen. $A$ starts random, $B$ at zero, so that the adapted model begins as exactly the model it was. The factor $\alpha / r$ is there so that the size of the change does not depend on the rank that you chose. Here is all of it.
+# $W$ is frozen; $A$ and $B$ together are an [*adapter*](../book/glossary.md#adapter). $A$ starts random, $B$ at zero, so that the adapted model begins as exactly the model it was. $\alpha$ is a number that you choose, and it is divided by $r$ so that the size of the change depends less on the rank. Here is all of it.
 #
-# What does the rank cost? Each matrix of $m$ by $n$ gets $r\,(m + n)$ parameters, so the count can be predicted from the shapes alone. The second cell first asserts that our layer is the library's, for three shapes, and that slips would be noticed. Then it builds the chat model's architecture on PyTorch's `meta` device, where tensors have a shape and no content, so that counting needs no memory and no weights, and compares two habits: adapters on the attention's query and value matrices only, as in most experiments of the first LoRA paper [(Hu et al., 2022)](../book/references.md#hu2022), and on all linear layers, as in QLoRA [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Predict the last line from the ones above it.
+# What does the rank cost? Each matrix of $m$ by $n$ gets $r\,(m + n)$ parameters, so the count can be predicted from the shapes alone. The second cell first asserts that our layer is the library's, for three shapes, and that slips would be noticed. Then it builds the chat model's architecture on PyTorch's `meta` device, where tensors have a shape and no content, so that counting needs no memory and no weights. It compares two habits: adapters on the attention's query and value matrices only, as in most experiments of the first LoRA paper [(Hu et al., 2022)](../book/references.md#hu2022), and on all linear layers, as in QLoRA [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Predict the last line from the ones above it.
 
 
 # %% bookkit={"twin_of": ["LoraConfig", "get_peft_model", "PeftModel"]} tags=["twin", "needed-by-exercises"]
@@ -400,6 +425,7 @@ for inputs, outputs, r, alpha in [(5, 3, 1, 1), (64, 128, 4, 16), (576, 192, 8, 
         A.copy_(mine.A)
         B.copy_(mine.B)
     torch.testing.assert_close(mine(x), theirs(x))
+    # slips: r forgotten, the fraction turned round, no adapter
     for slip in (alpha, r / alpha, 0):
         if slip != mine.scale:
             right, mine.scale = mine.scale, slip
@@ -533,20 +559,22 @@ figures.show(
     "adapted networks are worse the better they do on turned ones.",
 )
 rank = {
-    r: np.mean(swept[f"LoRA, rank {r}", 586 * r], axis=0)[0] for r in (1, 2, 4, 8)
+    # 586 is the sum of both sides of the three layers
+    r: np.mean(swept[f"LoRA, rank {r}", 586 * r], axis=0)[0]
+    for r in (1, 2, 4, 8)
 }
 assert rank[1] < rank[2] < rank[4] < rank[8]
 
 # %% [markdown]
-# Here the rank matters. Rank 1 is not enough, each doubling helps up to rank 8, and there the adapter is within reach of full fine-tuning with less than a fifth of the parameters. A quarter turn is a large change; papers find small ranks sufficient for language tasks [(Hu et al., 2022)](../book/references.md#hu2022), where the pretrained model needs a nudge and not a revolution. With about equal numbers of parameters, LoRA does better here than the bottlenecks, and than training the last layer alone.
+# Here the rank matters. Rank 1 is not enough, each doubling helps up to rank 8, and there the adapter is within reach of full fine-tuning with less than a fifth of the parameters. A quarter turn is a large change; the LoRA paper found small ranks sufficient for its language tasks [(Hu et al., 2022)](../book/references.md#hu2022), where the pretrained model may need no more than a nudge. With about equal numbers of parameters, LoRA does better here than the bottlenecks, and than training the last layer alone.
 #
-# The grey dots are a warning. It is often said that adapters do not forget, since the old weights are frozen. With the adapter on, all ranks but the first forget more here than full fine-tuning does, which got a smaller learning rate. What is true is something else: switch the adapter off and the old network is back, to the last bit. Section 8 does it.
+# The grey dots are a warning. It is often said that adapters do not forget, since the old weights are frozen. With the adapter on, all ranks but the first forget more here than full fine-tuning does (which got a smaller learning rate, so this is no fair race). What is true is something else: switch the adapter off and the old network is back, to the last bit. Section 8 does it.
 #
 # ## 4. Four bits
 #
 # LoRA makes the *trained* part small. What remains is the frozen model: in its usual 16 bits a weight, a large one fills several graphics cards before anything is trained. QLoRA's second idea is to store the frozen weights in about four bits [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Four bits can name sixteen numbers. Which sixteen?
 #
-# Start with eight weights. *Absmax [quantisation](../book/glossary.md#quantisation)* divides them by the largest magnitude, multiplies by the largest integer that there is, and rounds; the factor that leads back is the *scale*. In eight bits that is 127, in four it is 7. Look at what the last weight does to the others.
+# Start with eight weights. *Absmax [quantisation](../book/glossary.md#quantisation)* divides them by the largest magnitude, multiplies by the largest integer that there is, and rounds; the factor that leads back is the *scale*. In eight bits, one of them for the sign, the largest integer is 127; in four it is 7. Look at what the last weight does to the others.
 #
 # The second cell takes one weight matrix of the chat model, the query matrix of a layer in the middle. Before anything is measured on it, a confession is due, and the cell makes it: look at how many *different* values there are among each 32 weights in a row.
 
@@ -581,10 +609,9 @@ for name, matrix in {"the chat model's": real, "a Gaussian": gauss}.items():
     on_grid = low + ((lines - low) / (high - low) * 15).round() * (high - low) / 15
     off = (on_grid - lines).square().mean().sqrt() / lines.std()
     print(
-        f"{name:17} at most {different.max()} different values in 32 weights;",
-        end=" ",
+        f"{name:17} at most {different.max()} different values in 32 weights;"
     )
-    print(f"sixteen even levels from least to most miss by {off:.4f}")
+    print(f"{'':17} sixteen even levels from least to most miss by {off:.4f} of the spread")
     if bookkit.mode() == "pocket" and matrix is real:
         assert different.max() <= 16 and off < 1e-5
 part = (real / real.std()).flatten()
@@ -592,13 +619,13 @@ beyond = [(values.abs() > 3).float().mean().item() for values in (part, gauss)]
 print(f"beyond three standard deviations: {beyond[0]:.2%} and {beyond[1]:.2%}")
 
 # %% [markdown]
-# In eight bits hardly anything is lost, with or without an outlier. In four, every weight comes back a little off; and with one large weight among them, nearly all others come back as zero. Two repairs suggest themselves. Give every small *block* of weights its own scale, so that an outlier only spoils its neighbours. And put the sixteen numbers where the weights are. For the second repair one has to know where they are.
+# In eight bits hardly anything is lost, with or without an outlier. In four, every weight but the largest comes back a little off; and with one large weight among them, most of the others come back as zero. Two repairs suggest themselves. Give every small *block* of weights its own scale, so that an outlier only spoils its neighbours. And put the sixteen numbers where the weights are. For the second repair one has to know where they are.
 #
 # The chat model of this book has been through four bits already. It reached us in a file format called Q4_1, which stores 32 weights as a least value and a step, from which sixteen even levels follow; the set-up wrote them out as ordinary floats again, and five lines of Python just found the grid. (Its [passport](../book/passports/chat.md) says so, too.) That has a consequence for all that follows: our "full precision" is not the model that was published, and if we squeeze it into another four-bit format, it is rounded for the second time. With `BOOK_MODELS=hub` you get weights that were never rounded so coarsely. One thing can be learned on the spot: on its own grid, a second rounding costs nothing at all. Whether four bits are costly depends on which sixteen numbers they name.
 #
-# The distribution is bell-shaped, with somewhat more weights far out than a Gaussian has. So QLoRA's authors ask: which sixteen numbers would be best if the weights *were* Gaussian? Their answer uses [*quantiles*](../book/glossary.md#quantile), the values below which a given share of the bell curve lies: if each of the sixteen numbers is used equally often, none of the four bits is wasted. The result is called [NF4](../book/glossary.md#nf4), normal float with four bits.
+# The last line compares the weights with a Gaussian, the bell curve of the normal distribution: beyond three standard deviations lie more than four times as many of them. Otherwise they form a bell as well, as the next picture shows. So QLoRA's authors ask: which sixteen numbers would be best if the weights *were* Gaussian? Their answer uses [*quantiles*](../book/glossary.md#quantile), the values below which a given share of the bell curve lies: if each of the sixteen numbers is used equally often, none of the four bits is wasted. The result is called [NF4](../book/glossary.md#nf4), normal float with four bits.
 #
-# The recipe has two twists. Zero must be one of the numbers, since many things in a network are exactly zero, so there are eight steps up from zero and seven down. And the outermost quantile cannot be the whole bell, which has no end; it is the mean of what a sixteenth and a fifteenth, each halved, leave over. The first cell builds the sixteen numbers so, and writes the whole method down: cut into blocks, scale, take the nearest number, and pack two four-bit indices into a byte; then back. The second asserts that the numbers are the ones that `bitsandbytes` has in a table, and that bytes, scales and restored weights equal the library's. The picture shows where the weights are and where the numbers of three codes: NF4, four-bit integers, and FP4, which is built like an ordinary floating-point number.
+# The recipe has two twists. Zero must be one of the numbers, since some things in a network, such as padding, are exactly zero; so there are eight steps up from zero and seven down. And the outermost number cannot lie at the end of the bell, which has none. It is the quantile of a share a little below one, `last` in the code: one less half a sixteenth and one less half a fifteenth, and the mean of the two. At the end all numbers are divided by the largest, so that they run from −1 to 1. The first cell builds the sixteen numbers so, and writes the whole method down: cut into blocks, scale, take the nearest number, and pack two four-bit indices into a byte; then back. The second asserts that the numbers are the ones that `bitsandbytes` has in a table, and that bytes, scales and restored weights equal the library's. The picture shows where the weights are and where the numbers of three codes: NF4, four-bit integers, and FP4, which is built like an ordinary floating-point number.
 
 
 # %% bookkit={"twin_of": ["bnb", "get_4bit_type", "create_normal_map", "quantize_4bit", "dequantize_4bit"]} tags=["twin", "needed-by-exercises", "nbval-check-output"]
@@ -617,6 +644,8 @@ INT4 = torch.arange(-7, 8) / 7
 FP4 = torch.tensor([0, 1 / 16, 2, 3, 4, 6, 8, 12]) / 12
 FP4 = torch.cat([-FP4[1:].flip(0), FP4])  # -0 and 0 are one number
 BOOKS = {"NF4": NF4, "Int4": INT4, "FP4": FP4}
+# The same, but for its smallest number: 1 in place of 1/16
+E2M1 = torch.where(FP4.abs() == FP4[FP4 > 0].min(), FP4.sign() / 12, FP4)
 
 
 def quantise(weights: torch.Tensor, levels: torch.Tensor, block: int = 64):
@@ -645,7 +674,7 @@ def unpack(packed: torch.Tensor, block: int = 64) -> torch.Tensor:
 
 
 for name, levels in BOOKS.items():
-    print(f"{name:5}", *(f"{level:.2f}" for level in levels.tolist()))
+    print(f"{name:4}", *(f"{level:.2f}".replace("0.", ".") for level in levels.tolist()))
 
 # %% tags=["twin-check"]
 if HAS_BNB:
@@ -699,11 +728,11 @@ figures.show(
 )
 
 # %% [markdown]
-# Your sixteen numbers are the library's, and so is every byte. In the picture, NF4's marks crowd where the weights are; Int4's are spread evenly, and there are only fifteen of them; three of FP4's nearly coincide at zero, with a gap on either side. Each block of 64 contains one weight that is exactly 1 or −1, its own largest: that is what comes of a scale that is taken from the data. (After that division the weights are no longer Gaussian, so NF4 does not use its numbers equally often either, and is not the best possible code [(Yoshida, 2023)](../book/references.md#yoshida2023). Exercise 3 lets you beat it.)
+# Your sixteen numbers are the library's, and so is every byte. In the picture, NF4's marks crowd where the weights are; Int4's are spread evenly; three of FP4's nearly coincide at zero, with a gap on either side. Both have only fifteen: Int4 leaves one pattern of bits unused, FP4 has two for zero. Each block of 64 contains a weight that is exactly 1 or −1, its own largest: that is what comes of a scale that is taken from the data. (After that division the weights are no longer Gaussian, so NF4 does not use its numbers equally often either, and is not the best possible code [(Yoshida, 2023)](../book/references.md#yoshida2023). Exercise 3 lets you beat it.)
 #
 # The scales are not free. One 32-bit float for each 64 weights is half a bit a weight: four bits are really four and a half. [*Double quantisation*](../book/glossary.md#double-quantisation) treats the scales as weights and quantises them, too: their mean is taken off, and each is stored in eight bits, with one 32-bit scale for every 256 of them. The eight-bit numbers are, again, a table of `bitsandbytes`; its steps are fine near zero and coarse far out.
 #
-# The cell first predicts the bits, then counts the bytes that the library holds, and restores the weights by hand from *all* of its parts. Which of the three codes is best? Then it measures the error on the Gaussian and on the real matrix, for three sizes of block, and beside it the *entropy* of the indices: how many of the four bits carry information. Before you look, rank the three for a block of 64.
+# The cell first predicts the bits, then counts the bytes that the library holds, and restores the weights by hand from *all* of its parts. Which of the codes is best? To the three the cell adds *E2M1*, an ordinary four-bit float; the library's FP4 differs from it in one number, the smallest above zero, which is sixteen times smaller. Then it measures the error on the Gaussian and on the real matrix, for three sizes of block, and beside it the *entropy* of the indices: how many of the four bits carry information. Before you look, rank the four for a block of 64.
 
 
 # %% tags=["twin-check", "nbval-check-output"]
@@ -751,33 +780,36 @@ def entropy(indices: torch.Tensor) -> float:
     return -(shares * shares.clamp(min=1e-12).log2()).sum().item()
 
 
-print("error                  NF4    Int4     FP4      bits used, block 64")
+CODES = {**BOOKS, "E2M1": E2M1}
+print("error               " + "".join(f"{code:>8}" for code in CODES), end="")
+print("      bits used, block 64")
 measured = {}
 for name, matrix in {"Gaussian": gauss, "chat model": real}.items():
     for block in (32, 64, matrix.shape[1]):
-        found = {book: error(matrix, levels, block) for book, levels in BOOKS.items()}
+        found = {code: error(matrix, levels, block) for code, levels in CODES.items()}
         measured[name, block] = found
         print(f"{name:11} block {block:3}", end="")
         print(*(f"{value:8.3f}" for value in found.values()), sep="", end="")
         if block == 64:
-            used = [entropy(quantise(matrix, levels)[0]) for levels in BOOKS.values()]
+            used = [entropy(quantise(matrix, levels)[0]) for levels in CODES.values()]
             print("   ", *(f"{bits:.2f}" for bits in used), end="")
         print()
 for found in measured.values():
     assert found["NF4"] < found["Int4"] < found["FP4"]
+    assert found["NF4"] < found["E2M1"] < found["FP4"]
 
 # %% [markdown]
-# From 0.5 to 0.127 bits, as the paper says, and the error grows in the fourth digit only. For 65 billion weights the saving is 3 GB: not the revolution, but the difference between fitting and not fitting.
+# From 0.5 to 0.127 bits, as the paper says, and the error grows in the fourth decimal only. For 65 billion weights the saving is 3 GB, which can be the difference between fitting and not fitting.
 #
-# NF4 has the least error everywhere, by a clear margin, and uses most of its four bits. Smaller blocks help all three and cost more scales; with one scale for a whole row of the matrix, all of them get visibly worse. (And none of them beats the rounding that the chat model came with, at this size of block: sixteen even levels from the least to the most of 32 weights missed the Gaussian by 0.0784. They pay for it with two numbers for each block in place of one.) By this measure FP4 is the worst of the three, on both matrices. Keep that in mind: an error of weights is not what anybody wants to know, and the folklore check will ask the model itself.
+# NF4 has the least error everywhere, by a clear margin, and uses most of its four bits. Smaller blocks help all of them and cost more scales; with one scale for a whole row of the matrix, all get visibly worse. (And at blocks of 32 none of them beats the rounding that the chat model came with: sixteen even levels from the least to the most of 32 weights missed the Gaussian by 0.0784. They pay for it with two numbers for each block in place of one.) The library's FP4 has the largest error in every line, and a single number is to blame, with its negative: E2M1, which differs from it in nothing else, is second on the chat model's weights at all three sizes. So a sentence such as "FP4 is worse than Int4" has no meaning before you say which FP4. And keep the ranking in mind: an error of weights is not what anybody wants to know, and the folklore check will ask the model itself.
 #
 # ## 5. Training
 #
-# Now the parts come together. The frozen model is stored in NF4 with double quantisation, and each of its matrices is turned back into floats for the moment in which it is used; the adapter is kept in full precision and is all that learns. That is QLoRA.
+# Now the parts come together. The frozen model is stored in NF4 with double quantisation, and each of its matrices is turned back into floats for the moment in which it is used; the adapter is kept in a finer format and is all that learns. That is [*QLoRA*](../book/glossary.md#qlora).
 #
 # Four objects say so. `BitsAndBytesConfig` names the code, `LoraConfig` the adapter, `SFTConfig` the training, and `SFTTrainer` puts them together. Many tutorials pass arguments that no longer exist, such as `load_in_4bit` to the model or `max_seq_length` to the trainer; the ones below are current. A few lines after the trainer deserve a look. `trl` turns the adapter of a 4-bit model into bfloat16, following the QLoRA paper's own setting; a number of that kind has eight bits for its digits, in which small steps are rounded away, and we turn it back. The classic mistakes show what happens otherwise.
 #
-# The most important setting is `completion_only_loss`. An item is a conversation: system message, passages and question, reply. The model *reads* all of it, and is asked to *predict* the reply alone. Look at which tokens are learned, at the last of them, and at their share.
+# The most important setting is `completion_only_loss`. An item is a conversation: system message, passages and question, reply. The model *reads* all of it, and is asked to *predict* the reply alone. Look at which tokens are learned, at the last of them, and at their share. The table below them is from the record: the marks of two adapters that were trained equally long, one with this setting, one with the loss on all tokens.
 
 
 # %%
@@ -814,11 +846,14 @@ def four_bit_model():
     )
 
 
-STEPS, RANK = 12, 8
+STEPS, RANK = 8, 8
+short_items = sorted(
+    train_items, key=lambda item: tokens_of([*house.prompt(item)])
+)[:96]  # the chapter cannot wait for longer ones
 folder = tempfile.TemporaryDirectory()
 
 
-def make_trainer(callbacks=(), answer_only: bool = True) -> SFTTrainer:
+def make_trainer(callbacks=()) -> SFTTrainer:
     """A trainer for a fresh adapter on the 4-bit model."""
     trainer = SFTTrainer(
         model=four_bit_model(),
@@ -829,7 +864,7 @@ def make_trainer(callbacks=(), answer_only: bool = True) -> SFTTrainer:
             learning_rate=0.001,
             lr_scheduler_type="constant",
             max_length=512,
-            completion_only_loss=answer_only,
+            completion_only_loss=True,
             gradient_checkpointing=False,
             bf16=False,  # on many processors bfloat16 is slower than float32
             use_cpu=not torch.cuda.is_available(),
@@ -839,7 +874,7 @@ def make_trainer(callbacks=(), answer_only: bool = True) -> SFTTrainer:
             disable_tqdm=True,
             report_to="none",
         ),
-        train_dataset=Dataset.from_list([conversation(i) for i in train_items[:96]]),
+        train_dataset=Dataset.from_list(list(map(conversation, short_items))),
         processing_class=tokenizer,
         peft_config=LoraConfig(
             task_type="CAUSAL_LM",
@@ -861,16 +896,23 @@ trained = trainer.model.get_nb_trainable_parameters()[0]
 assert trained == adapter_size(empty_model(config), RANK, ("_proj",))
 example = trainer.train_dataset[1]
 learned = [label for label in example["labels"] if label != -100]
-print("read:    …", repr(tokenizer.decode(example["input_ids"])[-110:]))
+print("read:    …", repr(tokenizer.decode(example["input_ids"])[-70:]))
 print("learned:", repr(tokenizer.decode(learned)))
 masks = [label != -100 for row in trainer.train_dataset for label in row["labels"]]
 print(f"{trained:,} trained parameters")
 print(f"{np.mean(masks):.1%} of all tokens are learned")
+print(f"\nthe full run after {record['compared_after']} steps, its loss on …")
+show_marks("per cent", ANSWERS, ["answer-only", "whole-prompt"])
+found = score.compare(tables["whole-prompt"], tables["answer-only"])["exact_match"]
+print(
+    "exact, the answer alone against all tokens: {value:+.0%} "
+    "({low:+.0%} to {high:+.0%})".format(**found)
+)
 
 # %% [markdown]
-# A few tokens in a hundred are learned, and the last of them is the mark that ends the reply. If it were missing from the loss, the model would never learn to stop. Had we left the setting out for plain texts, the loss would be a mean over *all* tokens, and nearly all of it would be the effort to guess names and opening hours in leaflets: an excellent curve, and hardly any training in answering. DRAFT: the record's marks of an adapter that was trained that way with the same settings.
+# A few tokens in a hundred are learned. At their end stands the mark that closes the reply, with the line break that the chat template puts behind it. If the mark were missing from the loss, nothing would teach the model to stop there. For data in pairs of prompt and completion the setting is `trl`'s default. Given plain texts, `trl` takes the mean over *all* tokens, and most of that loss is the effort to guess names and opening hours in leaflets: its curve says little about answering. The record shows what that costs. After the same 25 steps, 17 % of the replies are exactly right if the loss is on the answer alone, and 6 % if it is on everything, which is no more than before training; the difference is sure. *Contained* does not differ: neither run reads better yet.
 #
-# Now train, for as long as a chapter can wait: a dozen steps of four items. A callback prints the loss of every step. It also keeps, at three moments, how much each token of the right reply to one test question surprises the model, and what it writes itself; you will see these under *Try it*. And half-way the plug is pulled: the run stops, its trainer is thrown away, and a new one goes on from the checkpoint on the disk. Look at whether the loss notices.
+# Now train, for as long as a chapter can wait: eight steps of four short items. A callback prints the loss of every step. It also keeps, at three moments, how much each token of the right reply to one test question surprises the model, and what it writes itself; you will see these under *Try it*. And half-way the plug is pulled: the run stops, its trainer is thrown away, and a new one goes on from the checkpoint on the disk. Look at whether the loss notices.
 
 # %%
 watched = next(
@@ -895,9 +937,8 @@ stages, curve, clock = {}, {}, []
 def look(net, training: bool = True) -> tuple[list[float], str]:
     """Surprise at each token from the reply on, and the reply that the model writes."""
     net.train(training)  # why not eval() in 4 bits: see the classic mistakes
-    logits = (
-        net(input_ids=watched_ids.to(net.device)).logits[0, begin - 1 : -1].float()
-    )
+    ids = watched_ids.to(net.device)
+    logits = net(input_ids=ids).logits[0, begin - 1 : -1].float()  # each foretells the next
     nats = F.cross_entropy(logits.cpu(), watched_ids[0, begin:], reduction="none")
     (text,) = evaluate.write(net, tokenizer, [house.prompt(watched)], 20)
     return nats.tolist(), text
@@ -935,22 +976,24 @@ trainer = make_trainer([Watch()])
 trainer.train(resume_from_checkpoint=True)
 stages[f"after {STEPS} steps"] = look(trainer.model)
 print(f"{np.median(clock):.1f} seconds a step in NF4, computed in float32")
-print("seconds a step, recorded on a quiet machine:", record["seconds_per_step"])
+print("seconds for a step of sixteen items, recorded on a quiet machine:")
+print(*(f"{kind} {seconds}" for kind, seconds in record["seconds_per_step"].items()), sep=", ")
 first, last = list(curve.values())[:3], list(curve.values())[-3:]
 assert set(curve) == set(range(1, STEPS + 1)) and np.mean(last) < np.mean(first) / 2
+del trainer  # and the 4-bit model with it
 
 # %% [markdown]
 # DRAFT: the fall of the loss, whether the interruption can be seen in it, the seconds per step for float32, bf16 and NF4 (NF4 is expected to be the slowest on a processor: unpacking costs time, and saves none).
 #
-# Within a dozen steps the model has learned what a reply looks like, and that is most of what such a curve ever shows: it falls fast because the *form* is easy. Whether the answers are right, it does not say. That is why the evidence comes from the test set, and from a longer run. The full run takes more steps with larger batches, a smaller learning rate that falls, and a little dropout; its adapter lies in this repository. DRAFT: the precision of its frozen weights, and why. How it was made is in its [recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa). DRAFT: link its passport when it exists.
+# A curve like this falls fast because the *form* of a reply is easy to learn; *Try it* shows what the model wrote on the way. Whether the answers are right, the curve does not say. That is why the evidence comes from the test set, and from a longer run. The full run takes more steps with larger batches of all lengths, a smaller learning rate that falls, and a little dropout; its adapter lies in this repository. Its frozen weights lay in NF4 as here, computed in bfloat16. How it was made is in its [recipe](https://github.com/OWNER/generative-ai-cell-by-cell/tree/main/training/grounded_qa), and what it is worth in its [passport](../book/passports/grounded-qa.md).
 #
 # ## 6. What has to fit into memory
 #
-# Four things lie in memory while a model is trained: its parameters; a gradient for each one that is trained; what the optimiser remembers, which for Adam is two numbers for each of those; and the [*activations*](../book/glossary.md#activation), intermediate results that the way back needs. For the first three there is a formula that needs no thought, only the numbers of frozen and of trained parameters and the bytes of each. The activations grow with the number of tokens in a batch.
+# Four things lie in memory while a model is trained: its parameters; a gradient for each one that is trained; what the optimiser remembers, which for Adam is two numbers for each of those; and the [*activations*](../book/glossary.md#activation), intermediate results of the way through the network that are needed on the way back, when the gradients are computed. For the first three there is a formula that needs no thought, only the numbers of frozen and of trained parameters and the bytes of each. The activations grow with the number of tokens in a batch.
 #
-# Test the formula where everything can be counted, on a small Llama with random weights that is trained for one step: fully, with our LoRA, and with our LoRA on 4-bit layers. The activations are counted by a hook that sees every tensor that PyTorch keeps for the way back, for two batches, so that the third can be predicted from them. Look for the column in which LoRA saves next to nothing.
+# Test the formula where everything can be counted, on a small Llama with random weights that is trained for one step: fully, with our LoRA, and with our LoRA on 4-bit layers. The activations are counted by a hook that sees every tensor that PyTorch keeps for the way back, for two batches, so that the third can be predicted from them. Look for the column in which LoRA saves least.
 #
-# Below, the same formula is put to sizes at which nobody wants to find out by trying. The architectures are those of published models [(Touvron et al., 2023a)](../book/references.md#touvron2023llama), [(Touvron et al., 2023b)](../book/references.md#touvron2023llama2), again on the `meta` device, without activations, with weights in 16 bits, rank 64 on all linear layers, and Adam's two numbers in 32 bits.
+# Below, the same formula is put to sizes at which nobody wants to find out by trying. The architectures are those of published models [(Touvron et al., 2023a)](../book/references.md#touvron2023llama), [(Touvron et al., 2023b)](../book/references.md#touvron2023llama2), again on the `meta` device. Activations are left out; weights and gradients have 16 bits, Adam's two numbers 32 bits each, and the adapters have rank 64 on all linear layers (rank 8 in the line of our chat model).
 
 
 # %% tags=["nbval-check-output"]
@@ -1006,7 +1049,7 @@ def one_step(net, tokens: int) -> dict[str, int]:
 
     def keep(tensor):
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in own:  # parameters are counted elsewhere
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
@@ -1030,8 +1073,9 @@ print("kilobytes              parameters  gradients  optimiser  activations")
 found = {}
 for way in ("full", "LoRA", *(["QLoRA"] if HAS_BNB else [])):
     net = small_llama(way)
+    # one net, three steps: what a step keeps depends on the number of tokens alone
     small, middle, large = (one_step(net, tokens) for tokens in (32, 64, 128))
-    n, free = meter.parameters(small_llama("full")), 0
+    n = meter.parameters(small_llama("full"))
     free = sum(w.numel() for w in net.parameters() if w.requires_grad)
     frozen = 0 if way == "full" else 4 * n
     if way == "QLoRA":
@@ -1101,39 +1145,45 @@ for name, shape in configs.items():
 
 
 # %% [markdown]
-# The predictions hold to the last kilobyte. LoRA all but removes gradients and optimiser, QLoRA shrinks the parameters as well, and neither does much about the activations, since the way back has to pass through every layer whether it is trained or not. In this small model they are the largest part even so; in a large one they are, as soon as texts are long or batches large. What helps then is to compute them a second time in place of keeping them (`gradient_checkpointing`), or fewer items at a time.
+# The predictions hold to the last kilobyte. LoRA leaves less than a tenth of the gradients and of the optimiser's numbers, QLoRA shrinks the parameters as well, and neither does much about the activations, since the way back has to pass through every layer whether it is trained or not. In this small model they are the largest part even so; in a large one they are, as soon as texts are long or batches large. What helps then is to compute them a second time in place of keeping them (`gradient_checkpointing`), or fewer items at a time.
 #
-# The authors of QLoRA state it for 65 billion parameters: more than 780 GB for ordinary fine-tuning in 16 bits, less than 48 GB with their method [(Dettmers et al., 2023)](../book/references.md#dettmers2023). The first is our formula; the second leaves, by our count, some room for activations on one large graphics card.
+# The authors of QLoRA name two figures for 65 billion parameters: more than 780 GB for ordinary fine-tuning in 16 bits, less than 48 GB with their method [(Dettmers et al., 2023)](../book/references.md#dettmers2023). The first is our formula; the second leaves, by our count, some room for activations on one large graphics card.
 #
 # ## 7. Before and after
 #
-# Now the adapter of the full run. It is loaded onto the chat model with one call, and the test set tells what it is worth. As before, the replies to all three hundred questions were recorded by the recipe, and a few are written again here and compared. The gains are *paired*: both systems answer the same questions, so the interval is that of the difference, question by question.
+# Now the adapter of the full run. It is loaded onto the chat model with one call, and the test set tells what it is worth. (It learned beside weights in NF4 and works here beside unrounded ones; the folklore check measures the difference.) As before, the replies to all three hundred questions were recorded by the recipe, and a few are written again here and compared. The gains are *paired*: both systems answer the same questions, so the interval is that of the difference, question by question.
 #
-# Read the table from the right: the families that training has never seen decide. And look at *contained*, too, now that all replies are short: if only exact match rises, the model has learned to be brief and nothing else.
+# Read the lines marked *unseen* first: the families that training has never met decide. And look at *contained*, too, now that all replies are short: if only exact match rises, the model has learned to be brief and nothing else.
 
 # %% tags=["opening-picture"]
-adapter_folder = Path(bookkit.model("grounded-qa"))
+shipped = bookkit.mode() == "pocket"  # else your own run's
+adapter_folder = Path(
+    bookkit.model("grounded-qa") if shipped else settings.work_folder() / base.SHIPPED
+)
 adapted = PeftModel.from_pretrained(model, adapter_folder).eval()
-print(" " * 25 + "".join(f"{mark:>19}" for mark in MARKS))
-for system in ("zero-shot", "few-shot", "adapter"):
-    tables[system] = show_marks(system, replies[system])
+systems = ["zero-shot", "few-shot", "adapter"]
+show_marks("per cent", ANSWERS, systems)
+show_marks("abstention, per cent", ABSTENTIONS, systems)
 for k in sample:
     prompt = [house.prompt(test_items[k])]
     (text,) = evaluate.write(adapted, tokenizer, prompt, record["new_tokens"])
     if bookkit.mode() == "pocket":
         assert text == replies["adapter"][k], "the record says something else"
-print("\ngain of the adapter over      " + "".join(f"{mark:>23}" for mark in MARKS))
+CHIEF = {"exact_match": "exact", "contained": "contained"}
+CHIEF |= {"abstention_f1": "abstention F1", "citation": "citation"}
+print("gain of the adapter over" + "".join(f"{name:>17}" for name in CHIEF.values()))
 gains = {}
 for system in ("zero-shot", "few-shot"):
     for group, rows in GROUPS.items():
         found = score.compare(tables[system][rows], tables["adapter"][rows])
         gains[system, group] = found
-        print(f"{system:17}{group:13}", end="")
-        for mark in MARKS:
+        print(f"{system:18}{group:6}", end="")
+        for mark in CHIEF:
             one = [found[mark][key] for key in ("value", "low", "high")]
-            known_ = None not in one
-            text = "{:+.2f} ({:+.2f} to {:+.2f})".format(*one) if known_ else "–"
-            print(f"{text:>23}", end="")
+            text = "–"
+            if None not in one:
+                text = "{:+.0f} ({:+.0f} to {:+.0f})".format(*(100 * v for v in one))
+            print(f"{text:>17}", end="")
         print()
 SHOWN = {"exact_match": "exact match", "contained": "right answer contained"}
 SHOWN |= {"abstention_f1": "abstention, F1"}
@@ -1146,7 +1196,7 @@ fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.6), sharey=True)
 for ax, (mark, title) in zip(axes, SHOWN.items()):
     for row, group in enumerate(("seen", "unseen")):
         for shift, (system, colour) in enumerate(COLOURS.items()):
-            one = score.report(tables[system][GROUPS[group]])[mark]
+            one = marks_of(system, group)[mark]
             if one["value"] is None:
                 continue
             place = row + 0.22 * (shift - 1)
@@ -1171,13 +1221,13 @@ assert gains["zero-shot", "unseen"]["abstention_f1"]["low"] > 0.1
 # %% [markdown]
 # DRAFT: exact match and abstention F1 before and after, with paired intervals, on unseen families; how much of it is form (the gain in *contained*); citation; the price in prompt tokens from section 1 against few-shot; which of the four unanswerable kinds is still missed.
 #
-# Nobody gets something for nothing, so look for what was lost. The next cell asks for two things that have nothing to do with the task: how surprised the model is by ordinary prose, with the adapter on and off, and whether it still answers plain questions. After that comes the failure gallery: the *first* wrong replies in the order of the test set, unselected.
+# Nobody gets something for nothing, so look for what was lost. The next cell asks for two things that were not trained: how surprised the model is by running text, by the leaflets and by a novel, with the adapter off (*before*) and on (*after*); and whether it still answers plain questions. After that comes the failure gallery: the *first* wrong replies in the order of the test set, unselected.
 
 # %%
 novel = bookkit.read_text("corpora/pride_and_prejudice.txt")
 passages = {
     "leaflets": [" ".join(item["passages"]) for item in test_items[:12]],
-    "a novel": [novel[at : at + 600] for at in range(20_000, 80_000, 5_000)],
+    "a novel": [novel[at : at + 400] for at in range(20_000, 80_000, 5_000)],
 }
 
 
@@ -1208,20 +1258,52 @@ for name, texts in passages.items():
         end="",
     )
     print(f" nats a token ({low:+.3f} to {high:+.3f})")
-PLAIN = (
-    "What is the capital of France?",
-    "Write one sentence about the sea.",
-    "Name three colours.",
-    "How do I boil an egg?",
-)
-chats = [[{"role": "user", "content": question}] for question in PLAIN]
+KNOWN = {
+    "What is the capital of France?": "paris",
+    "What is the capital of Japan?": "tokyo",
+    "What is the capital of Italy?": "rome",
+    "In which country are the pyramids of Giza?": "egypt",
+    "Which language is spoken in Brazil?": "portuguese",
+    "Who wrote Romeo and Juliet?": "shakespeare",
+    "What is the largest planet of the solar system?": "jupiter",
+    "Which planet do we live on?": "earth",
+    "What is H2O called in everyday life?": "water",
+    "Which gas do plants take from the air?": "carbon dioxide",
+    "What do bees make?": "honey",
+    "Which animal says meow?": "cat",
+    "How many legs does a spider have?": "eight|8",
+    "How many days are there in a week?": "seven|7",
+    "How many minutes are there in an hour?": "sixty|60",
+    "What is two plus two?": "four|4",
+    "What is the opposite of hot?": "cold",
+    "What is the first month of the year?": "january",
+    "What colour is the sky on a clear day?": "blue",
+    "What do you write with on a blackboard?": "chalk",
+}
+chats = [[{"role": "user", "content": question}] for question in KNOWN]
 with adapted.disable_adapter():
-    once = evaluate.write(adapted, tokenizer, chats, 24)
-now = evaluate.write(adapted, tokenizer, chats, 24)
-for question, old, new in zip(PLAIN, once, now):
+    once = evaluate.write(adapted, tokenizer, chats, 20)
+now = evaluate.write(adapted, tokenizer, chats, 20)
+knows = [
+    [
+        any(word in text.lower() for word in wanted.split("|"))
+        for text, wanted in zip(texts, KNOWN.values())
+    ]
+    for texts in (once, now)
+]
+low, high = interval(np.array(knows[1], float) - knows[0])
+print(f"\nplain questions, {len(KNOWN)}: {sum(knows[0])} answered rightly before,", end="")
+print(f" {sum(knows[1])} after ({low:+.0%} to {high:+.0%})")
+print(f"the house format used: {sum(text.startswith('Answer:') for text in now)}", end="")
+print(f"; abstained: {sum(house.ABSTENTION in text for text in now)}")
+for question, old, new in list(zip(KNOWN, once, now))[::5]:
     print(f"\n{question}\n  before: {old.strip()!r}\n  after:  {new.strip()!r}")
-print("\nthe first failures of the adapter, in the order of the test set")
 exact = tables["adapter"][:, score.COLUMNS.index("exact")]
+print("\nexactly right with the adapter, by kind")
+for kind in kinds:
+    rows = [k for k, item in enumerate(test_items) if item["kind"] == kind]
+    print(f"{kind:18}{exact[rows].mean():4.0%} of {len(rows)}")
+print("\nits first failures, in the order of the test set")
 for k in np.flatnonzero(exact == 0)[:6]:
     item = test_items[k]
     print(f"\n{item['family']}, {item['kind']}: {item['question']}")
@@ -1234,7 +1316,7 @@ for k in np.flatnonzero(exact == 0)[:6]:
 #
 # ## 8. Merging, saving, switching
 #
-# An adapter is a small file beside a large one, and that has practical sides. You can keep many for one model and switch between them. You can *merge* one into the weights, $W + \frac{\alpha}{r}BA$, after which the model is as fast as it was and needs no library. The cell does all of it with `peft` on the digit readers of section 3: one adapter for turned digits, one for mirrored ones. Then it merges a change into a real weight matrix that is stored in four bits, which `peft` permits with a warning, and asks what arrives.
+# An adapter is a small file beside a large one, and that has practical sides. You can keep many for one model and switch between them. You can *merge* one into the weights, $W + \frac{\alpha}{r}BA$, after which the model is as fast as it was and needs no library. The cell does all of it with `peft` on the digit readers of section 3: one adapter for turned digits, one for mirrored ones. Then it merges a change into a real weight matrix that is stored in four bits, which `peft` permits with a warning, and asks what arrives: how many weights move to another level, how much of the change is there afterwards, and how large the error is, in units of the change itself. An error of 1 × is as bad as not having merged at all.
 
 
 # %% tags=["nbval-check-output"]
@@ -1293,7 +1375,7 @@ for size, change in changes.items():
 
 
 # %% [markdown]
-# Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The sizes are those of the change compared with the spread of the weights. The frozen weights lie *on* the sixteen levels of their blocks, and a small change carries none of them half-way to the next level, so all fall back: of a change of one per cent, nothing arrives but what the scales of the blocks take up. Of five per cent, about half does; only a change so large that half of the weights move gets through. DRAFT: our adapter's own size and what would arrive of it. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained.
+# Each adapter reads its own kind of digits, and with either of them on the upright ones suffer. Switched off, the adapter leaves the old network to the last bit, and merged it computes the same as unmerged, to the rounding of floats. In four bits it is another matter. The sizes are those of the change compared with the spread of the weights. The frozen weights lie *on* the sixteen levels of their blocks, and a small change carries none of them half-way to the next level, so all fall back: of a change of one per cent, nothing arrives but what the scales of the blocks take up. Of five per cent, about half does; only a change so large that half of the weights move gets through. DRAFT: our adapter's own size and what would arrive of it. So merge into the unrounded weights, and quantise the result if you must; or leave the adapter beside the model, where it was trained.
 #
 # ## 9. More than one machine
 #
@@ -1328,7 +1410,7 @@ print(f"sums, divided by all answer tokens: off by {right:.0%}")
 assert right < 1e-6 < naive
 
 # %% [markdown]
-# The mean of means gives every *process* the same weight, so that a token of a short answer counts more than one of a long answer; the batch of one machine gives every *token* the same weight. The same trap waits where a batch is worked off in several turns on one machine. The libraries count the tokens of all turns and processes first.
+# The mean of means gives every *process* the same weight, so that a token counts more where the answers are short than where they are long; the batch of one machine gives every *token* the same weight. The same trap waits where a batch is worked off in several turns on one machine. The trainer of `transformers`, on which `trl` builds, therefore counts the tokens of all turns and processes first.
 #
 # Nothing of this has to be written by you. The training function of the recipe runs unchanged under `accelerate launch`, which starts the processes and tells each its share:
 #
@@ -1337,11 +1419,11 @@ assert right < 1e-6 < naive
 # $ accelerate launch --config_file training/grounded_qa/configs/cpu_2.yaml -m training.grounded_qa train
 # ```
 #
-# The first line starts one process; the second two, which talk through `gloo`. A test of the book runs both and asserts that two processes with half a batch each have the losses of one with the whole batch. Two more configurations are for graphics cards: `gpu_ddp.yaml` gives each card the whole model, and `gpu_fsdp.yaml` cuts the model into parts, so that each card holds only its share of the weights and fetches the others when it needs them, an idea known as ZeRO [(Rajbhandari et al., 2020)](../book/references.md#rajbhandari2020). No test of this book has a graphics card, so these two are checked for their settings only.
+# The first line starts one process; the second two, which talk through `gloo`, PyTorch's way to exchange tensors between processes without graphics cards. A test of the book runs both and asserts that two processes with half a batch each have the losses of one with the whole batch. Two more configurations are for graphics cards: `gpu_ddp.yaml` gives each card the whole model, and `gpu_fsdp.yaml` cuts the model into parts, so that each card holds only its share of weights, gradients and optimiser, and fetches the other weights when it needs them, an idea known as ZeRO [(Rajbhandari et al., 2020)](../book/references.md#rajbhandari2020). No test of this book has a graphics card, so these two are checked for their settings only.
 #
 # ## Try it
 #
-# The right reply to one question of a family that was not in training, before, during and after the twelve steps of section 5: the darker a token, the more it surprised the model. Move the slider, and read below it what the model wrote itself at that moment. The last stage is the adapter of the full run.
+# The right reply to one question of a family that was not in training, before, during and after the eight steps of section 5: the darker a token, the more it surprised the model. Move the slider, and read below it what the model wrote itself at that moment. The last stage is the adapter of the full run.
 #
 # In a running notebook, the controls below let you make one weight of a block larger and watch what a code does to the others. On the page there is nothing to see of them; the histogram of section 4 shows where the codes have their numbers.
 
@@ -1393,15 +1475,15 @@ widgets.VBox([pick_code, pick_largest, pick_block, wall])
 # %% [markdown]
 # ## Folklore check: four bits cost nothing
 #
-# So one reads: QLoRA's authors recover the marks of 16-bit fine-tuning with NF4 [(Dettmers et al., 2023)](../book/references.md#dettmers2023), and from this has become "4-bit costs nothing". They do *not* claim it of the rounding itself. In their own table of mean perplexities, four-bit codes lie between 27.41 for NF4 with double quantisation, 31.07 for FP4 and 34.34 for Int4 [(Dettmers et al., 2023)](../book/references.md#dettmers2023). Note the order of the last two. By the error of the weights, in section 4, FP4 was the worst of the three.
+# So one reads: QLoRA's authors recover the marks of 16-bit fine-tuning with NF4 [(Dettmers et al., 2023)](../book/references.md#dettmers2023), and from this has become "4-bit costs nothing". They do *not* claim it of the rounding itself. In their own table of mean perplexities, the four-bit codes differ: 27.41 for NF4 with double quantisation, 31.07 for FP4 in the layout E2M1 and 34.34 for Int4 [(Dettmers et al., 2023)](../book/references.md#dettmers2023). That is also the order of their errors on our model's weights, in section 4; the library's own FP4 had the largest error of all.
 #
-# So there are three questions. What does rounding cost on plain text? Is the order of the codes that of their errors, or that of the paper? And does anything of it arrive at the task? For the first two, every linear layer of the chat model is rounded and the versions read the same passages; the differences are paired, with bootstrap intervals over passages. For the third, the record holds the replies of the adapter on a base in NF4 to the whole test set.
+# So there are three questions. What does rounding cost on plain text? Is the order of the codes that of their errors? And does anything of it arrive at the task? For the first two, every linear layer of the chat model but the last is rounded, and the versions read the passages of section 7; the differences are paired, with bootstrap intervals over passages. For the third, the record holds the replies of the adapter on a base in NF4 to the whole test set.
 
 # %%
 plain = adapted.unload()  # the chat model without its adapter
 gaps, costs = {}, {}
-print("nats a token more than unrounded (intervals), and perplexity")
-for name, levels in BOOKS.items():
+print("nats a token more than unrounded, and perplexity")
+for name, levels in CODES.items():
     version = rounded(plain, levels)
     print(f"{name:6}", end="")
     for kind, texts in passages.items():
@@ -1412,17 +1494,18 @@ for name, levels in BOOKS.items():
         print(f" ({low:+.3f} to {high:+.3f}), {np.exp(found.mean()):.1f}", end="")
     print()
     del version
+print("\nagainst Int4, nats a token")
+for name in ("NF4", "E2M1", "FP4"):
+    print(f"{name:6}", end="")
+    for kind in passages:
+        low, high = interval(gaps[name, kind] - gaps["Int4", kind])
+        print(f"  {kind}: {low:+.3f} to {high:+.3f}", end="")
+    print()
 for kind in passages:
-    low, high = interval(gaps["FP4", kind] - gaps["Int4", kind])
-    print(f"FP4 against Int4 on {kind}: {low:+.3f} to {high:+.3f} nats a token")
     assert interval(gaps["NF4", kind])[0] > 0
-replies["adapter on NF4"] = [
-    record["replies"]["adapter_nf4"][item["id"]] for item in test_items
-]
-print(" " * 25 + "".join(f"{mark:>19}" for mark in MARKS))
-for system in ("adapter", "adapter on NF4"):
-    tables[system] = show_marks(system, replies[system])
-found = score.compare(tables["adapter"], tables["adapter on NF4"])
+print()
+show_marks("per cent", ANSWERS, ["adapter", "adapter-nf4"])
+found = score.compare(tables["adapter"], tables["adapter-nf4"])
 one = found["exact_match"]
 print(f"exact match: {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f})")
 
@@ -1431,7 +1514,15 @@ print(f"exact match: {one['value']:+.3f} ({one['low']:+.3f} to {one['high']:+.3f
 #
 # ## Classic mistakes
 #
-# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4. **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other. **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time. **A look in between.** On processors with instructions for bfloat16, `bitsandbytes` 0.50.2 repacks the weights of a 4-bit layer the first time that it is used in `eval()` mode, and from then on no gradient passes through it, also after `train()`: whoever validates half-way goes on with a broken training, and sees one warning. Keep the model in training mode and the dropout at zero, or validate a copy. What the cell prints depends on your processor. **Broken input**, of which the recipe gives an account in one sentence: a line of the training data that is none, an item longer than the context (whose answer the trainer would cut off without a word), an adapter for another base model, and a missing `bitsandbytes`.
+# **The default that is not NF4.** `load_in_4bit=True` alone gives FP4.
+#
+# **Both factors at zero.** $B$ starts at zero so that nothing changes at first; if $A$ does, too, nothing ever will, since each gets its gradient through the other.
+#
+# **An adapter in bfloat16.** A step that is small against the weight is rounded away, every time.
+#
+# **A look in between.** On processors with instructions for bfloat16, `bitsandbytes` 0.50.2 repacks the weights of a 4-bit layer the first time that it is used in `eval()` mode, and from then on no gradient passes through it, also after `train()`: whoever validates half-way goes on with a broken training, and sees one warning. Keep the model in training mode and the dropout at zero, or validate a copy. (The recipe of the full run, which validates half-way, switches the repacking off.) What the cell prints depends on your processor.
+#
+# **Broken input.** The recipe refuses each of these in one sentence: a line of the training data that lacks a field, an item longer than the context (whose answer the trainer would cut off without a word), an adapter for another base model, and a missing `bitsandbytes`.
 
 # %%
 from unittest import mock
@@ -1500,13 +1591,13 @@ with mock.patch("importlib.util.find_spec", return_value=None):
     told(lambda: base.load_model({"role": "chat", "tiny": None}, "nf4", seed=0))
 
 # %% [markdown]
-# None of the first four stops a training. The last four are refused, by the recipe.
+# None of the first four stops a training. With both factors at zero the network reads no more of the turned digits than before, and in bfloat16 a hundred small steps have moved the number nowhere. The last four are refused by the recipe, each in a sentence that says what to do.
 #
 # ## On the full-size model
 #
-# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded to four bits. Sections 1 to 6 run as they are, the fifth best on a graphics card; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 7 and 8 need one: `python -m training.grounded_qa all` trains and evaluates it. The adapter grows with the sum of the matrices' sides, not with their product, so its share of the model shrinks; predict it with `adapter_size` before you start.
+# With `BOOK_MODELS=hub` the chat model is the instruction-tuned SmolLM2 with 1.7 billion parameters [(Ben Allal et al., 2025)](../book/references.md#allal2025), in weights that were never rounded to four bits. Sections 1 to 6 run as they are, the fifth best on a graphics card; the count of different values in section 4 then finds no grid. There is no shipped adapter for that size, so sections 7 and 8, *Try it*, the folklore check and the classic mistakes need one: `python -m training.grounded_qa all` trains and evaluates it. The adapter grows with the sum of the matrices' sides, not with their product, so its share of the model shrinks; predict it with `adapter_size` before you start.
 #
-# Does the rank have to grow with the model? The first paper found ranks as low as one or two sufficient for some tasks on a model with 175 billion parameters [(Hu et al., 2022)](../book/references.md#hu2022). And LoRA is not always as good as full fine-tuning: on programming and mathematics, with much data, it was seen to learn less, and to forget less [(Biderman et al., 2024)](../book/references.md#biderman2024).
+# Does the rank have to grow with the model? The first paper found ranks as low as one or two sufficient for some tasks on a model with 175 billion parameters [(Hu et al., 2022)](../book/references.md#hu2022). And LoRA is not always as good as full fine-tuning: on programming and mathematics, at the usual low ranks, it was seen to learn less, and to forget less [(Biderman et al., 2024)](../book/references.md#biderman2024). Our small network, in section 3, mostly forgot more; learning rates and tasks matter here as much as the method.
 #
 # ## Exercises
 #
@@ -1515,7 +1606,7 @@ with mock.patch("importlib.util.find_spec", return_value=None):
 # %% [markdown] bookkit={"exercise": "ex12-1", "role": "task"}
 # ### Exercise 1. As much rank as fits
 #
-# An adapter may take `limit` bytes on the disk. It adapts linear layers of the given shapes, each of its numbers takes `each` bytes, and all layers get the same rank. How large can the rank be?
+# An adapter may take `limit` bytes on the disk. It adapts linear layers of the given shapes, each of its numbers takes `each` bytes, and all layers get the same rank. How large can the rank be? (If not even rank 1 fits, the answer is 0.)
 #
 # ```python
 # def largest_rank(shapes: list[tuple[int, int]], limit: int, each: int = 2) -> int:
@@ -1607,7 +1698,7 @@ print("Exercise 2: all checks passed.")
 # %% [markdown] bookkit={"exercise": "ex12-3", "role": "task"}
 # ### Exercise 3. Beat NF4 (open)
 #
-# NF4 is made for Gaussian weights. But what it rounds are weights that were divided by the largest magnitude of their block, and they are distributed otherwise. Find sixteen levels, none of them beyond −1 and 1, that have a smaller error on blocks of 64, given a sample of weights to learn from. The check measures on fresh weights, Gaussian and heavier-tailed ones, with the code of section 4. A hint: begin with any levels, let each weight choose its nearest, move each level to the mean of those that chose it, and repeat.
+# NF4 is made for Gaussian weights. But what it rounds are weights that were divided by the largest magnitude of their block, and they are distributed otherwise. Find sixteen levels, none of them beyond −1 and 1, that have a smaller error on blocks of 64, given a sample of weights to learn from. The sample holds weights as they are, not yet divided. The check measures on fresh weights, Gaussian and heavier-tailed ones, with the code of section 4; less than 0.985 of NF4's error passes. A hint: divide as section 4 does, begin with the levels of NF4, let each weight choose its nearest, move each level to the mean of those that chose it, and repeat.
 #
 # ```python
 # def better_code(weights: torch.Tensor) -> torch.Tensor:

@@ -667,7 +667,14 @@ def test_the_sweep_keeps_the_replies_of_every_system(work, small, smoke, tmp_pat
         shutil.copytree(work / name, tmp_path / name)
     found = sweep.measure(tmp_path, smoke, work / "data", precisions=("float32", "bf16"))
     asked = {item["id"] for item in small["test"][: smoke["evaluation"]["items"]]}
-    assert set(found["replies"]) == {"zero_shot", "few_shot", "adapter", "adapter_nf4", "answer_only", "whole_prompt"}
+    assert set(found["replies"]) == {
+        "zero_shot",
+        "few_shot",
+        "adapter",
+        "adapter_unrounded",
+        "answer_only",
+        "whole_prompt",
+    }
     assert all(set(texts) == asked for texts in found["replies"].values())
     assert set(found["seconds_per_step"]) == {"float32", "bf16"} and min(found["seconds_per_step"].values()) > 0
     assert found["new_tokens"] == smoke["evaluation"]["new_tokens"]
@@ -680,11 +687,10 @@ def test_the_sweep_keeps_the_replies_of_every_system(work, small, smoke, tmp_pat
 
 def test_rounding_to_nf4_leaves_the_last_layer_alone(smoke):
     from training.grounded_qa import base
-    from training.sweeps.grounded_qa import through_nf4
 
     model = base.load_model(smoke["model"], "float32", 12)
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    after = through_nf4(model).state_dict()
+    after = base.through_nf4(model).state_dict()
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed == {name for name in before if "_proj" in name}
     one = after[sorted(changed)[0]].flatten()[:64]

@@ -84,6 +84,21 @@ def load_model(options: dict, precision: str, seed: int):
     return keep_trainable(model)
 
 
+def through_nf4(model):
+    """Replace the weights of all linear layers but the last by what NF4 with double quantisation leaves of them.
+
+    An adapter that was trained beside 4-bit weights belongs to these. The layers stay as they are otherwise, so that
+    they are as fast as before, on any processor.
+    """
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, torch.nn.Linear) and name != "lm_head":
+            packed, state = quantize_4bit(layer.weight.data, blocksize=64, quant_type="nf4", compress_statistics=True)
+            layer.weight.data = dequantize_4bit(packed, state)
+    return model
+
+
 def keep_trainable(model):
     """Keep bitsandbytes from packing 4-bit layers anew for inference on a CPU.
 

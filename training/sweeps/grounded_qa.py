@@ -6,9 +6,9 @@ It goes on where the recipe `training/grounded_qa` ended (`make grounded-qa`), i
 interrupted like it. Kept are:
 
 - "replies": the texts, by item, of the chat model with the instruction alone ("zero_shot") and with worked examples
-  ("few_shot"), of the shipped adapter on the model in float32 ("adapter") and on a model whose linear layers went
-  through NF4 and back ("adapter_nf4"), and of two adapters after the first COMPARED steps of the same training, one
-  with the loss on the answer alone ("answer_only") and one with the loss on all tokens ("whole_prompt");
+  ("few_shot"), of the shipped adapter on weights like those of its training ("adapter") and on a model that was never
+  rounded to four bits ("adapter_unrounded"), and of two adapters after the first COMPARED steps of the same training,
+  one with the loss on the answer alone ("answer_only") and one with the loss on all tokens ("whole_prompt");
 - "seconds_per_step": of training, with the frozen weights in float32, bf16 and NF4;
 - "new_tokens" and "batch": the limit of a reply, and how many items were written together;
   "compared_after": COMPARED.
@@ -22,7 +22,6 @@ import statistics
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from bookkit import models, results
 from bookkit.errors import BookError
@@ -31,22 +30,8 @@ from training.grounded_qa.__main__ import PUBLIC_NAME
 from training.grounded_qa.train import train
 
 NAME = "grounded_qa"
-TIMED_STEPS = 4  # the first of them is not counted
+TIMED_STEPS = 3  # the first of them is not counted
 COMPARED = 25  # steps after which the two kinds of loss are compared
-
-
-def through_nf4(model):
-    """Replace the weights of all linear layers but the last by what NF4 leaves of them, in blocks of 64.
-
-    The layers stay in float32, since bitsandbytes computes with 4-bit weights in bfloat16 on some processors.
-    """
-    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-
-    for name, layer in model.named_modules():
-        if isinstance(layer, nn.Linear) and name != "lm_head":
-            packed, state = quantize_4bit(layer.weight.data, blocksize=64, quant_type="nf4")
-            layer.weight.data = dequantize_4bit(packed, state)
-    return model
 
 
 def early(items: dict, work: Path, config: dict, answer_only: bool) -> dict[str, str]:
@@ -72,15 +57,16 @@ def read_replies(path: Path) -> dict[str, str]:
     return {line["id"]: line["text"] for line in map(json.loads, lines)}
 
 
-def on_nf4(items: list[dict], work: Path, config: dict) -> dict[str, str]:
-    """The replies of the shipped adapter on a model that went through NF4."""
+def unrounded(items: list[dict], work: Path, config: dict) -> dict[str, str]:
+    """The replies of the shipped adapter on a model that was never rounded to four bits."""
     options = config["evaluation"]
-    model = through_nf4(base.load_model(config["model"], "float32", config["seed"]))
     adapter = work / base.SHIPPED
+    model = base.load_model(config["model"], "float32", config["seed"])
     model = base.load_adapter(model, adapter, config["model"]).eval()
     digest = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
-    path = work / f"replies/adapter_nf4-{options['split']}.jsonl"
-    about = {"of": "adapter_nf4", "new_tokens": options["new_tokens"], "batch": options["batch"], "adapter": digest}
+    path = work / f"replies/adapter_unrounded-{options['split']}.jsonl"
+    about = {"of": "adapter_unrounded", "new_tokens": options["new_tokens"], "batch": options["batch"]}
+    about["adapter"] = digest
     evaluate.replies(path, about, model, base.load_tokenizer(config["model"]), items, [], options)
     return read_replies(path)
 
@@ -113,7 +99,7 @@ def measure(work: Path, config: dict, folder: Path, precisions: tuple[str, ...] 
     asked = items[options["split"]][: options["items"]]
     evaluate.evaluate(items, work, config)
     replies = {system: read_replies(work / f"replies/{system}-{options['split']}.jsonl") for system in evaluate.SYSTEMS}
-    replies["adapter_nf4"] = on_nf4(asked, work, config)
+    replies["adapter_unrounded"] = unrounded(asked, work, config)
     for name, answer_only in (("answer_only", True), ("whole_prompt", False)):
         replies[name] = early(items, work / name, config, answer_only)
     return {
