@@ -31,7 +31,7 @@ from training.grounded_qa.train import train
 
 NAME = "grounded_qa"
 TIMED_STEPS = 3  # the first of them is not counted
-COMPARED = 25  # steps after which the two kinds of loss are compared
+COMPARED = 50  # steps after which the two kinds of loss are compared
 
 
 def early(items: dict, work: Path, config: dict, answer_only: bool) -> dict[str, str]:
