@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from bookkit.errors import BookError
 from training.grounded_qa import build, data, house, score, settings, world
@@ -496,19 +497,40 @@ def test_a_smoke_run_is_not_published(tmp_path, capsys):
     assert "is not for the book: publish without --smoke" in capsys.readouterr().err
 
 
-def _prepared(items: list[dict], config: dict, folder: Path):
-    """The items as the trainer hands them to the model."""
-    from trl import SFTTrainer
-
+def _trainer(kind: type, items: list[dict], config: dict, folder: Path):
     from training.grounded_qa import base, train
 
-    return SFTTrainer(
+    return kind(
         model=base.load_model(config["model"], "float32", 0),
         args=train.arguments(config, folder, 1),
         train_dataset=train.conversations(items),
         eval_dataset=train.conversations(items[:2]),
         processing_class=base.load_tokenizer(config["model"]),
-    ).train_dataset
+    )
+
+
+def _prepared(items: list[dict], config: dict, folder: Path):
+    """The items as the trainer hands them to the model."""
+    from trl import SFTTrainer
+
+    return _trainer(SFTTrainer, items, config, folder).train_dataset
+
+
+@pytest.mark.parametrize("answer_only", [True, False])
+@pytest.mark.parametrize("counted", [None, 40])
+def test_the_loss_is_that_of_trl(small, smoke, tmp_path, answer_only, counted):
+    from trl import SFTTrainer
+
+    from training.grounded_qa.train import AnswerTrainer
+
+    smoke["training"]["answer_only"] = answer_only
+    found = []
+    for kind in (SFTTrainer, AnswerTrainer):
+        trainer = _trainer(kind, small["train"][:4], smoke, tmp_path)
+        loss = trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())), False, counted)
+        loss.backward()
+        found.append((loss.detach(), trainer.model.model.layers[0].mlp.down_proj.weight.grad))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-7)
 
 
 def test_only_the_answer_is_learned(small, smoke, tmp_path):
@@ -617,6 +639,26 @@ def test_missing_bitsandbytes_is_told(monkeypatch):
     monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BookError, match="^bitsandbytes is not installed: run .* or set the precision to bf16"):
         base.load_model(settings.settings()["model"], "nf4", 0)
+    with pytest.raises(BookError, match="^bitsandbytes is not installed"):
+        base.through_nf4(None)
+
+
+def test_an_adapter_gets_weights_like_those_that_it_was_trained_beside(work, smoke, tmp_path):
+    from training.grounded_qa import base
+
+    def frozen(folder: Path):
+        model = base.load_adapter(base.load_model(smoke["model"], "float32", 12), folder, smoke["model"])
+        return model.base_model.model.model.layers[0].self_attn.q_proj.base_layer.weight
+
+    shipped = work / base.SHIPPED
+    assert json.loads((shipped / base.BASE).read_text())["precision"] == "float32"
+    shutil.copytree(shipped, tmp_path / "rounded")
+    origin = json.loads((shipped / base.BASE).read_text())
+    origin.pop("precision")
+    base.sign(tmp_path / "rounded", origin, "nf4")
+    plain, rounded = frozen(shipped), frozen(tmp_path / "rounded")
+    assert len(plain.flatten()[:64].unique()) > 16 >= len(rounded.flatten()[:64].unique())
+    assert (plain - rounded).abs().max() < plain.abs().max() / 4
 
 
 def test_the_shipped_adapter_is_small_and_names_no_folder(work, smoke, tmp_path, monkeypatch):

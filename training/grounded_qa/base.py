@@ -23,7 +23,7 @@ from transformers import (
 import bookkit
 from bookkit.errors import BookError
 
-BASE = "base.json"  # beside an adapter: what it was trained on
+BASE = "base.json"  # beside an adapter: the model that it was trained on, and the precision of its frozen weights
 SHIPPED = "grounded-qa"  # in the folder of a run: the adapter as the book ships it
 LIMIT = 8_000_000  # bytes of an adapter in the repository
 
@@ -60,10 +60,7 @@ def load_model(options: dict, precision: str, seed: int):
         return LlamaForCausalLM(config).to(torch.bfloat16 if precision == "bf16" else torch.float32)
     extra = {}
     if precision == "nf4":
-        if not importlib.util.find_spec("bitsandbytes"):
-            raise BookError(
-                "bitsandbytes is not installed: run `pip install bitsandbytes`, or set the precision to bf16."
-            )
+        _need_bitsandbytes()
         sharded = os.environ.get("ACCELERATE_USE_FSDP") == "true"
         extra["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -87,9 +84,12 @@ def load_model(options: dict, precision: str, seed: int):
 def through_nf4(model):
     """Replace the weights of all linear layers but the last by what NF4 with double quantisation leaves of them.
 
-    An adapter that was trained beside 4-bit weights belongs to these. The layers stay as they are otherwise, so that
-    they are as fast as before, on any processor.
+    The layers stay as they are otherwise, so that they are as fast as before, on any processor.
+
+    Raises:
+        BookError: bitsandbytes is missing.
     """
+    _need_bitsandbytes()
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
     for name, layer in model.named_modules():
@@ -97,6 +97,11 @@ def through_nf4(model):
             packed, state = quantize_4bit(layer.weight.data, blocksize=64, quant_type="nf4", compress_statistics=True)
             layer.weight.data = dequantize_4bit(packed, state)
     return model
+
+
+def _need_bitsandbytes() -> None:
+    if not importlib.util.find_spec("bitsandbytes"):
+        raise BookError("bitsandbytes is not installed: run `pip install bitsandbytes`, or set the precision to bf16.")
 
 
 def keep_trainable(model):
@@ -130,11 +135,19 @@ def identity(model, options: dict) -> dict:
     }
 
 
+def sign(folder: Path, origin: dict, precision: str) -> None:
+    """Write beside an adapter which model it was trained on, and the precision of the frozen weights."""
+    (folder / BASE).write_text(json.dumps(origin | {"precision": precision}, indent=1) + "\n", encoding="utf-8")
+
+
 def load_adapter(model, folder: Path, options: dict):
-    """Put an adapter on the model that it was trained on.
+    """Put an adapter on the model that it was trained on, with weights like those that it was trained beside.
+
+    An adapter that was trained beside 4-bit weights does something else on others, so the model's are rounded first.
 
     Raises:
-        BookError: there is no whole adapter in the folder, or it was trained on another model.
+        BookError: there is no whole adapter in the folder, it was trained on another model, or bitsandbytes is
+            missing and needed.
     """
     try:
         recorded = json.loads((folder / BASE).read_text(encoding="utf-8"))
@@ -146,7 +159,7 @@ def load_adapter(model, folder: Path, options: dict):
             f"There is no whole adapter in {folder} ({_reason(error)}): run the steps train and export of "
             "`python -m training.grounded_qa`."
         ) from None
-    here = identity(model, options)
+    here, precision = identity(model, options), recorded.pop("precision", None)
     if recorded != here:
         different = [
             f"{name} {recorded.get(name)} instead of {here[name]}" for name in here if recorded.get(name) != here[name]
@@ -155,6 +168,8 @@ def load_adapter(model, folder: Path, options: dict):
             f"The adapter in {folder} was trained on another base model ({different[0]}): "
             f'load the one of its {BASE}, or train the adapter anew on "{here["role"]}".'
         )
+    if precision == "nf4" and not getattr(model, "is_loaded_in_4bit", False):
+        model = through_nf4(model)
     return PeftModel.from_pretrained(model, folder)
 
 

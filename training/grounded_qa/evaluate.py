@@ -140,8 +140,6 @@ def evaluate(items: dict[str, list[dict]], work: Path, config: dict, say=print) 
 
     Raises:
         BookError: there is no adapter, it belongs to another model, or old replies do not fit.
-
-    The adapter speaks on weights like those that it was trained beside: rounded to four bits if they were.
     """
     options = config["evaluation"]
     asked = items[options["split"]][: options["items"]]
@@ -162,9 +160,6 @@ def evaluate(items: dict[str, list[dict]], work: Path, config: dict, say=print) 
         shots = examples(items["train"], options["shots"], config["seed"]) if system == "few_shot" else []
         about = {"of": system, **common, "shots": [shot["id"] for shot in shots], "adapter": None}
         if system == "adapter":
-            about["rounded"] = config["model"]["precision"] == "nf4"
-            if about["rounded"]:
-                model = base.through_nf4(model)
             folder = work / base.SHIPPED
             model = base.load_adapter(model, folder, config["model"]).eval()
             about["adapter"] = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()

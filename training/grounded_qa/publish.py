@@ -80,7 +80,8 @@ def page(report: dict) -> str:
         batch=options["batch"],
         learning_rate=f"{options['learning_rate']:g}",
         precision=settings["model"]["precision"],
-        measured_in=settings["evaluation"]["precision"],
+        measured_in=settings["evaluation"]["precision"]
+        + (", its weights rounded to four bits for the adapter" if settings["model"]["precision"] == "nf4" else ""),
         hours=f"{seconds(report['log']) / 3600:.1f}",
         seed=settings["seed"],
         context=settings["model"]["context"],

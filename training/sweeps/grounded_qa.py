@@ -22,6 +22,7 @@ import statistics
 from pathlib import Path
 
 import torch
+from peft import PeftModel
 
 from bookkit import models, results
 from bookkit.errors import BookError
@@ -45,7 +46,7 @@ def early(items: dict, work: Path, config: dict, answer_only: bool) -> dict[str,
     if not checkpoint.exists():
         train({split: items[split] for split in ("train", "validation")}, run, config, stop_after=last)
     origin = json.loads((run / "run.json").read_text(encoding="utf-8"))["base"]
-    (checkpoint / base.BASE).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    base.sign(checkpoint, origin, config["model"]["precision"])
     base.export(checkpoint, work / base.SHIPPED, PUBLIC_NAME)
     evaluate.evaluate(items, work, config)
     return read_replies(work / f"replies/adapter-{config['evaluation']['split']}.jsonl")
@@ -62,7 +63,7 @@ def unrounded(items: list[dict], work: Path, config: dict) -> dict[str, str]:
     options = config["evaluation"]
     adapter = work / base.SHIPPED
     model = base.load_model(config["model"], "float32", config["seed"])
-    model = base.load_adapter(model, adapter, config["model"]).eval()
+    model = PeftModel.from_pretrained(model, adapter).eval()
     digest = hashlib.sha256((adapter / "adapter_model.safetensors").read_bytes()).hexdigest()
     path = work / f"replies/adapter_unrounded-{options['split']}.jsonl"
     about = {"of": "adapter_unrounded", "new_tokens": options["new_tokens"], "batch": options["batch"]}

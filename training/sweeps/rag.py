@@ -1,6 +1,6 @@
 """What chapter 14 has no time for: cuts, reranking, answers, places, a poisoned page, a hundred thousand vectors.
 
-    python -m training.sweeps.rag --part cuts      # about 4 minutes on two cores with nothing else to do
+    python -m training.sweeps.rag --part cuts      # about 4 minutes on two cores, by estimate as all
     python -m training.sweeps.rag --part rerank    # about 8 minutes
     python -m training.sweeps.rag --part answers   # about 45 minutes; after rerank
     python -m training.sweeps.rag --part middle    # about 16 minutes
@@ -407,19 +407,18 @@ def middle(bench: Bench) -> dict:
     """The right passage at several places among seven; the others are the best that do not hold the answer."""
     chosen = some(bench.answerable, PLACED)
     scores = bench.scores(bench.pieces, chosen)["both, fused"]
-    found = {}
-    for speaker in bench.speakers()[-1:]:
-        for place in PLACES:
-            prompts = {}
-            for question, row in zip(chosen, scores, strict=True):
-                right = {bench.numbers[gold["document"], gold["anchor"]] for gold in question["gold"]}
-                wrong = [n for n in np.argsort(-row, kind="stable") if bench.owners[n] not in right]
-                row = bench.distinct(wrong, AMONG - 1)
-                row.insert(place - 1, bench.gold_pieces(question)[0])
-                item = {"passages": [bench.texts[n] for n in row], "question": question["question"]}
-                prompts[question["id"]] = house.prompt(item)
-            found.setdefault(speaker[0], {})[str(place)] = bench.replies(f"place {place}", speaker, prompts)
-    return {"among": AMONG, "speakers": found}
+    speaker, found = bench.speakers()[-1], {}
+    for place in PLACES:
+        prompts = {}
+        for question, row in zip(chosen, scores, strict=True):
+            right = {bench.numbers[gold["document"], gold["anchor"]] for gold in question["gold"]}
+            wrong = [n for n in np.argsort(-row, kind="stable") if bench.owners[n] not in right]
+            row = bench.distinct(wrong, AMONG - 1)
+            row.insert(place - 1, bench.gold_pieces(question)[0])
+            item = {"passages": [bench.texts[n] for n in row], "question": question["question"]}
+            prompts[question["id"]] = house.prompt(item)
+        found[str(place)] = bench.replies(f"place {place}", speaker, prompts)
+    return {"among": AMONG, "speakers": {speaker[0]: found}}
 
 
 def pages(bench: Bench) -> dict:
@@ -435,7 +434,8 @@ def pages(bench: Bench) -> dict:
     prompts = {
         key: house.prompt({"passages": [whole[page].strip()], "question": text}) for key, (text, page) in chosen.items()
     }
-    found = {speaker[0]: bench.replies("pages", speaker, prompts, size=1) for speaker in bench.speakers()[-1:]}
+    speaker = bench.speakers()[-1]
+    found = {speaker[0]: bench.replies("pages", speaker, prompts, size=1)}
     return {"tokens": sizes, "pages": {key: page for key, (_, page) in chosen.items()}, "speakers": found}
 
 
@@ -455,23 +455,22 @@ def poison(bench: Bench) -> dict:
     ranked = np.argsort(-bench.scores(bench.pieces, chosen)["both, fused"], axis=1, kind="stable")
     clean = {q["id"]: [bench.texts[n] for n in bench.distinct(row, 3)] for q, row in zip(chosen, ranked, strict=True)}
     pages = {name: f"Notes › For readers\n{wording}" for name, wording in WORDINGS.items()}
-    found = {}
-    for speaker in bench.speakers()[-1:]:
-        for name, page in {"clean": None, **pages}.items():
-            for defence in DEFENCES:
-                prompts = {}
-                for question in chosen:
-                    texts = clean[question["id"]]
-                    texts = texts if page is None else [*texts[:2], page]
-                    prompts[question["id"]] = defended(texts, question["question"], defence)
-                replies = bench.replies(f"{name} {defence}", speaker, prompts)
-                found.setdefault(speaker[0], {}).setdefault(name, {})[defence] = replies
+    speaker, found = bench.speakers()[-1], {}
+    for name, page in {"clean": None, **pages}.items():
+        for defence in DEFENCES:
+            prompts = {}
+            for question in chosen:
+                texts = clean[question["id"]]
+                texts = texts if page is None else [*texts[:2], page]
+                prompts[question["id"]] = defended(texts, question["question"], defence)
+            replies = bench.replies(f"{name} {defence}", speaker, prompts)
+            found.setdefault(name, {})[defence] = replies
     return {
         "target": TARGET,
         "pages": pages,
         "suspicious": [number for number, text in enumerate(bench.texts) if SUSPICIOUS.search(text)],
         "caught": {name: bool(SUSPICIOUS.search(page)) for name, page in pages.items()},
-        "speakers": found,
+        "speakers": {speaker[0]: found},
         "ranks": _ranks_of_a_poisoned_page(bench, chosen, pages["an order"]),
     }
 
