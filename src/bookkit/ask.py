@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bookkit import address, models, passages, stores
+from bookkit import address, four_bits, models, passages, stores
 from bookkit.errors import BookError
 from bookkit.passages import Section
 
@@ -234,6 +234,8 @@ def _chat() -> Reply:
     if adapter:
         from peft import PeftModel
 
+        if _trained_beside(Path(adapter)) == "nf4":
+            model = four_bits.through_nf4(model)
         model = PeftModel.from_pretrained(model, adapter)
 
     def reply(messages: list[dict], write: Callable[[str], object]) -> str:
@@ -256,6 +258,11 @@ def _chat() -> Reply:
         return tokenizer.decode(made[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
 
     return reply
+
+
+def _trained_beside(adapter: Path) -> str | None:
+    """The precision of the frozen weights that an adapter was trained beside."""
+    return json.loads((adapter / "base.json").read_text(encoding="utf-8")).get("precision")
 
 
 def _quiet() -> None:

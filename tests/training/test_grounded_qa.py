@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from bookkit import four_bits
 from bookkit.errors import BookError
 from training.grounded_qa import build, data, house, score, settings, world
 from training.grounded_qa.__main__ import main
@@ -636,11 +637,11 @@ def test_a_base_model_is_known_again_in_bfloat16(smoke):
 def test_missing_bitsandbytes_is_told(monkeypatch):
     from training.grounded_qa import base
 
-    monkeypatch.setattr(base.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(four_bits.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BookError, match="^bitsandbytes is not installed: run .* or set the precision to bf16"):
         base.load_model(settings.settings()["model"], "nf4", 0)
     with pytest.raises(BookError, match="^bitsandbytes is not installed"):
-        base.through_nf4(None)
+        four_bits.through_nf4(None)
 
 
 def test_an_adapter_gets_weights_like_those_that_it_was_trained_beside(work, smoke, tmp_path):

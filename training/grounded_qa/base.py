@@ -1,7 +1,6 @@
 """The model that is adapted, and adapters: loading them, and telling whether they belong together."""
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from transformers import (
 
 import bookkit
 from bookkit.errors import BookError
+from bookkit.four_bits import need_bitsandbytes, through_nf4
 
 BASE = "base.json"  # beside an adapter: the model that it was trained on, and the precision of its frozen weights
 SHIPPED = "grounded-qa"  # in the folder of a run: the adapter as the book ships it
@@ -60,7 +60,7 @@ def load_model(options: dict, precision: str, seed: int):
         return LlamaForCausalLM(config).to(torch.bfloat16 if precision == "bf16" else torch.float32)
     extra = {}
     if precision == "nf4":
-        _need_bitsandbytes()
+        need_bitsandbytes(otherwise=", or set the precision to bf16")
         sharded = os.environ.get("ACCELERATE_USE_FSDP") == "true"
         extra["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -79,29 +79,6 @@ def load_model(options: dict, precision: str, seed: int):
         **extra,
     )
     return keep_trainable(model)
-
-
-def through_nf4(model):
-    """Replace the weights of all linear layers but the last by what NF4 with double quantisation leaves of them.
-
-    The layers stay as they are otherwise, so that they are as fast as before, on any processor.
-
-    Raises:
-        BookError: bitsandbytes is missing.
-    """
-    _need_bitsandbytes()
-    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
-
-    for name, layer in model.named_modules():
-        if isinstance(layer, torch.nn.Linear) and name != "lm_head":
-            packed, state = quantize_4bit(layer.weight.data, blocksize=64, quant_type="nf4", compress_statistics=True)
-            layer.weight.data = dequantize_4bit(packed, state)
-    return model
-
-
-def _need_bitsandbytes() -> None:
-    if not importlib.util.find_spec("bitsandbytes"):
-        raise BookError("bitsandbytes is not installed: run `pip install bitsandbytes`, or set the precision to bf16.")
 
 
 def keep_trainable(model):
