@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tools import lock
@@ -37,8 +38,9 @@ def test_environment_yml_is_the_lock_for_conda():
     assert "torch==2.13.0" in packages and "-e ." in packages
 
 
-def test_colab_gets_the_same_versions_and_never_torch_or_numpy():
-    asked = lock.pins((ROOT / "requirements-colab.txt").read_text())
+@pytest.mark.parametrize("name", ["requirements-colab.txt", "requirements-colab-12.txt"])
+def test_colab_gets_the_same_versions_and_never_torch_or_numpy(name):
+    asked = lock.pins((ROOT / name).read_text())
     pins = lock.pins(LOCK)
     assert asked and all(pins[name] == version for name, version in asked.items())
     assert not {"torch", "numpy"} & asked.keys()
