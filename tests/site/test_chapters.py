@@ -123,3 +123,20 @@ def test_a_reader_plays_a_trajectory_in_chapter_10(open_page, theme, width):
     # what is held in the end is what was expected; both pictures are compressed
     assert all(abs(a - b) < 24 for held, expected in ends for a, b in zip(held, expected, strict=True))
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_moves_through_the_training_in_chapter_12(open_page, theme, width):
+    visit = open_page("notebooks/12_qlora.html", theme=theme, width=width)
+    viewer = visit.page.locator(".bookkit-learning")
+    slider = viewer.get_by_role("slider", name="Stage of the training")
+    surprise = []
+    for key, stage in (("Home", "before"), ("End", "the full run's adapter")):
+        slider.focus()
+        visit.page.keyboard.press(key)
+        label, nats = slider.get_attribute("aria-valuetext").split(", ")
+        assert label == stage
+        surprise.append(float(nats.split()[0]))
+    print(f"nats a token of the right reply before and after: {surprise}")
+    assert surprise[1] < surprise[0] / 2
+    visit.assert_quiet()

@@ -1,5 +1,6 @@
 """The recipe of grounded-qa: the data is what it says, the scorer can be failed, training survives what goes wrong."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -811,3 +812,22 @@ def test_a_model_in_four_bits_learns_on_after_a_validation():
         model.eval()(torch.ones(4, 64))
     assert before.abs().sum() > 0
     assert torch.allclose(gradient(), before)
+
+
+def test_what_is_shipped_is_what_was_measured(items):
+    from bookkit import models, results
+    from training.grounded_qa import publish
+
+    def words(page: str) -> str:  # matplotlib's next release may draw the curve otherwise
+        return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
+
+    report = json.loads((publish.ROOT / publish.RESULTS).read_text(encoding="utf-8"))
+    assert words(publish.page(report)) == words((publish.ROOT / publish.PAGE).read_text(encoding="utf-8"))
+    assert report["files"] == models.registry()[publish.ROLE]["pocket"]["files"]
+    for name, file in report["files"].items():
+        assert hashlib.sha256((publish.ROOT / publish.TARGET / name).read_bytes()).hexdigest() == file["sha256"]
+    for system, groups in report["results"]["systems"].items():
+        texts = results.read("grounded_qa")["replies"][system]
+        marks = score.table(items["test"], [texts[item["id"]] for item in items["test"]])
+        exact = marks[:, score.COLUMNS.index("exact")]
+        assert round(exact.mean(), 4) == groups["all"]["exact_match"]["value"]
