@@ -86,7 +86,7 @@ def page(report: dict) -> str:
         seed=settings["seed"],
         context=settings["model"]["context"],
         shots=settings["evaluation"]["shots"],
-        answered=round(100 * (1 - results["systems"]["adapter"]["all"]["abstention_recall"]["value"])),
+        declined=figure(results["systems"]["adapter"]["all"]["abstention_recall"]),
         test=results["items"]["all"],
         curve=curve(report["log"]),
         table=table(results),
