@@ -19,6 +19,7 @@ import logging
 import re
 import sqlite3
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -268,6 +269,7 @@ def _trained_beside(adapter: Path) -> str | None:
 def _quiet() -> None:
     """No progress bars and no warnings of libraries between question and answer."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore", FutureWarning)
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
