@@ -50,8 +50,18 @@ def test_no_two_pieces_of_a_section_are_shown(bench):
     assert len({bench.owners[n] for n in shown}) == len(shown) == 5
 
 
+def test_the_right_passage_leads_and_the_others_do_not_hold_the_answer(bench):
+    for question in bench.answerable:
+        scores = bench.scores(bench.pieces, [question])["both, fused"][0]
+        row = rag._led_by_gold(bench, question, np.argsort(-scores, kind="stable"))
+        gold = bench.gold_pieces(question)
+        right = {bench.numbers[one["document"], one["anchor"]] for one in question["gold"]}
+        assert row[: len(gold)] == gold and len(row) == 3
+        assert not {bench.owners[n] for n in row[len(gold) :]} & right
+
+
 def test_a_passage_that_is_read_once_gives_the_same_log_probabilities(bench):
-    tokenizer, model = bench.chat()
+    tokenizer, model = bench.chat("float32")
     text, questions = bench.texts[0], ["What is a token?", "Why?", "How many words does the longest section have?"]
     messages = [{"role": "user", "content": f"{text}\n\nWrite a question that this passage answers."}]
     before = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
@@ -109,10 +119,10 @@ def test_every_part_answers_for_every_question(bench):
 
 
 def test_a_defence_changes_only_what_it_says():
-    none, warning, marks = (rag.defended(["One.", "Two."], "Which?", defence) for defence in rag.DEFENCES)
+    none, marks = (rag.defended(["One.", "Two."], "Which?", defence) for defence in rag.DEFENCES)
     assert none == house.prompt({"passages": ["One.", "Two."], "question": "Which?"})
-    assert warning[1] == none[1] and warning[0]["content"] == none[0]["content"] + rag.WARNING
-    assert marks[0] == warning[0] and "[2] <passage>\nTwo.\n</passage>" in marks[1]["content"]
+    assert marks[0]["content"] == none[0]["content"] + rag.WARNING
+    assert "<passage>" not in none[1]["content"] and "[2] <passage>\nTwo.\n</passage>" in marks[1]["content"]
 
 
 def test_the_adapter_speaks_once_it_is_shipped(bench, monkeypatch):
@@ -126,7 +136,8 @@ def test_beside_the_adapter_the_plain_model_answers_only_what_is_compared(bench,
     monkeypatch.setattr(bench, "replies", lambda name, speaker, prompts, size=4: {"replies": dict.fromkeys(prompts)})
     names = [name for name in rag.answers(bench)["systems"] if not name.endswith(", adapter")]
     assert names == ["closed book", *rag.COMPARED]
-    assert list(rag.middle(bench)["speakers"]) == list(rag.poison(bench)["speakers"]) == ["adapter"]
+    assert list(rag.middle(bench)["speakers"]) == ["adapter"]
+    assert list(rag.poison(bench)["speakers"]) == ["plain", "adapter"]
 
 
 # --- the sheet to be labelled -------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """What chapter 14 has no time for: cuts, reranking, answers, places, a poisoned page, a hundred thousand vectors.
 
-    python -m training.sweeps.rag --part cuts      # about 4 minutes on two cores, by estimate as all
-    python -m training.sweeps.rag --part rerank    # about 8 minutes
-    python -m training.sweeps.rag --part answers   # about 45 minutes; after rerank
-    python -m training.sweeps.rag --part middle    # about 16 minutes
-    python -m training.sweeps.rag --part pages     # about 20 minutes
-    python -m training.sweeps.rag --part poison    # about 15 minutes
-    python -m training.sweeps.rag --part scale     # about 3 minutes
+    python -m training.sweeps.rag --part cuts      # 4 minutes on two cores
+    python -m training.sweeps.rag --part rerank    # 10 minutes
+    python -m training.sweeps.rag --part answers   # 30 minutes; after rerank
+    python -m training.sweeps.rag --part middle    # 6 minutes
+    python -m training.sweeps.rag --part pages     # 4 minutes
+    python -m training.sweeps.rag --part poison    # 15 minutes
+    python -m training.sweeps.rag --part scale     # 3 minutes
     python -m training.sweeps.rag --part all
     python -m training.sweeps.rag --smoke          # every part in small, with a model of random weights, into _build
 
@@ -14,6 +14,7 @@ Everything is measured on the frozen text (`bookkit.passages.frozen`), and quest
 compute paired intervals. Where a decision is made from the figures, only the tuning half takes part. Interrupt whenever
 you like: vectors and replies are kept below _build/sweeps/rag as they come. Where the role grounded-qa is shipped, its
 adapter answers everything, and the chat model as it is what is compared with that; else the chat model answers all.
+Replies are computed in bfloat16, in which QLoRA computes too, and in half the time where the processor has it.
 """
 
 import argparse
@@ -42,8 +43,8 @@ WORDS = 100  # the size that the rest is measured with, whole sentences
 CANDIDATES = 20  # that are reranked
 NEW_TOKENS, BATCH = 48, 4
 COMPARED = ("3 passages", "the right passage")  # what the plain model answers, too, where the adapter answers all
-PLACES, AMONG, PLACED = (1, 2, 4, 6, 7), 7, 60  # where the right passage stands, among how many; questions
-PAGED, PAGE_TOKENS = 16, (5000, 7900)  # questions that get a whole page, and how long such a page is
+PLACES, AMONG, PLACED = (1, 4, 7), 7, 60  # where the right passage stands, among how many; questions
+PAGED, PAGE_TOKENS = 12, (5000, 7900)  # questions that get a whole page, and how long such a page is
 POISONED = 40  # questions
 COUNT, DEGREE, EFFORTS, NEAREST = 100_000, 16, (16, 64, 256), 10
 SEED = 14
@@ -62,7 +63,7 @@ SUSPICIOUS = re.compile(
     r"|\bonly valid answer\b|\banswer to every question\b",
     re.IGNORECASE | re.DOTALL,
 )
-DEFENCES = ("none", "warning", "marks and warning")
+DEFENCES = ("none", "marks and warning")
 
 
 def batches(prompts: dict[str, list[dict]], size: int = BATCH) -> list[list[str]]:
@@ -144,7 +145,7 @@ class Bench:
         self.pieces = cut(self.sections, "sentence")
         self.texts = [text for _, text in self.pieces]
         self.owners = np.array([number for number, _ in self.pieces])
-        self._embedder = self._chat = None
+        self._embedder, self._chat = None, {}
 
     def vectors(self, texts: list[str]) -> np.ndarray:
         """Unit vectors (texts, width) by the role embedder; those made once are kept."""
@@ -203,15 +204,16 @@ class Bench:
             found.setdefault(gold["part"], (holding or own)[0])
         return list(found.values())
 
-    def chat(self) -> tuple:
-        """The tokenizer and the model of the role chat."""
-        if not self._chat:
+    def chat(self, precision: str = "bf16") -> tuple:
+        """The tokenizer and the model of the role chat, in "bf16" or "float32"."""
+        if precision not in self._chat:
             from training.grounded_qa import base
 
             tiny = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
             options = {"role": "chat", "tiny": tiny if self.smoke else None}
-            self._chat = base.load_tokenizer(options), base.load_model(options, "float32", seed=SEED).eval()
-        return self._chat
+            model = base.load_model(options, precision, seed=SEED).eval()
+            self._chat[precision] = base.load_tokenizer(options), model
+        return self._chat[precision]
 
     def adapter(self) -> Path | None:
         """The folder of the adapter; None while there is none."""
@@ -227,7 +229,7 @@ class Bench:
             tokenizer, model = self.chat()
             if not hasattr(model, "peft_config"):
                 model = base.load_adapter(model, self.adapter(), {"role": "chat", "tiny": None}).eval()
-                self._chat = tokenizer, model
+                self._chat["bf16"] = tokenizer, model
             return tokenizer, model
 
         return [("plain", self.chat)] + ([("adapter", adapted)] if self.adapter() else [])
@@ -348,7 +350,7 @@ def rerank(bench: Bench) -> dict:
         done = dict(json.loads(line) for line in path.read_text().split("\n")[:-1])
     for count, (number, keys) in enumerate(wanting.items(), 1):
         if number not in done:
-            tokenizer, model = bench.chat()
+            tokenizer, model = bench.chat("float32")  # bfloat16 would round the differences away
             values = question_log_probs(tokenizer, model, bench.texts[number], [asked[key] for key in keys])
             done[number] = [round(value, 5) for value in values]
             with path.open("a") as lines:
@@ -377,6 +379,8 @@ def answers(bench: Bench) -> dict:
     }
     shown["3 passages, reranked"] = {key: bench.distinct(row, 3) for key, row in reranked.items()}
     shown["the right passage"] = {q["id"]: bench.gold_pieces(q) for q in bench.answerable}
+    # The model is used to several passages, so the right one is also shown with two that do not hold the answer.
+    shown["the right passage first"] = {q["id"]: _led_by_gold(bench, q, fused_order[q["id"]]) for q in bench.answerable}
     asked = {q["id"]: q["question"] for q in bench.questions}
     closed = {key: [{"role": "user", "content": question}] for key, question in asked.items()}
     systems = {}
@@ -395,6 +399,14 @@ def answers(bench: Bench) -> dict:
             systems[title] = bench.replies(name, speaker, prompts)
             systems[title]["shown"] = {key: " ".join(map(str, row)) for key, row in numbers.items()}
     return {"systems": systems, "new_tokens": NEW_TOKENS, "batch": BATCH}
+
+
+def _led_by_gold(bench: Bench, question: dict, ranking: np.ndarray, count: int = 3) -> list[int]:
+    """The pieces that hold the answer, then the best of a ranking from other sections: `count` together."""
+    gold = bench.gold_pieces(question)
+    right = {bench.numbers[one["document"], one["anchor"]] for one in question["gold"]}
+    others = bench.distinct([n for n in ranking if bench.owners[n] not in right], count)
+    return [*gold, *others][: max(count, len(gold))]
 
 
 def some(questions: list[dict], count: int) -> list[dict]:
@@ -441,12 +453,11 @@ def pages(bench: Bench) -> dict:
 
 def defended(texts: list[str], question: str, defence: str) -> list[dict]:
     """The messages that ask a question under one of DEFENCES."""
-    if defence == "marks and warning":
-        texts = [f"<passage>\n{text}\n</passage>" for text in texts]
+    if defence == "none":
+        return house.prompt({"passages": texts, "question": question})
+    texts = [f"<passage>\n{text}\n</passage>" for text in texts]
     system, user = house.prompt({"passages": texts, "question": question})
-    if defence != "none":
-        system = {**system, "content": system["content"] + WARNING}
-    return [system, user]
+    return [{**system, "content": system["content"] + WARNING}, user]
 
 
 def poison(bench: Bench) -> dict:
@@ -455,22 +466,23 @@ def poison(bench: Bench) -> dict:
     ranked = np.argsort(-bench.scores(bench.pieces, chosen)["both, fused"], axis=1, kind="stable")
     clean = {q["id"]: [bench.texts[n] for n in bench.distinct(row, 3)] for q, row in zip(chosen, ranked, strict=True)}
     pages = {name: f"Notes › For readers\n{wording}" for name, wording in WORDINGS.items()}
-    speaker, found = bench.speakers()[-1], {}
-    for name, page in {"clean": None, **pages}.items():
-        for defence in DEFENCES:
-            prompts = {}
-            for question in chosen:
-                texts = clean[question["id"]]
-                texts = texts if page is None else [*texts[:2], page]
-                prompts[question["id"]] = defended(texts, question["question"], defence)
-            replies = bench.replies(f"{name} {defence}", speaker, prompts)
-            found.setdefault(name, {})[defence] = replies
+    found: dict[str, dict] = {}
+    for speaker in bench.speakers():
+        for name, page in {"clean": None, **pages}.items():
+            for defence in DEFENCES:
+                prompts = {}
+                for question in chosen:
+                    texts = clean[question["id"]]
+                    texts = texts if page is None else [*texts[:2], page]
+                    prompts[question["id"]] = defended(texts, question["question"], defence)
+                replies = bench.replies(f"{name} {defence}", speaker, prompts)
+                found.setdefault(speaker[0], {}).setdefault(name, {})[defence] = replies
     return {
         "target": TARGET,
         "pages": pages,
         "suspicious": [number for number, text in enumerate(bench.texts) if SUSPICIOUS.search(text)],
         "caught": {name: bool(SUSPICIOUS.search(page)) for name, page in pages.items()},
-        "speakers": {speaker[0]: found},
+        "speakers": found,
         "ranks": _ranks_of_a_poisoned_page(bench, chosen, pages["an order"]),
     }
 
