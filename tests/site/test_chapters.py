@@ -140,3 +140,22 @@ def test_a_reader_moves_through_the_training_in_chapter_12(open_page, theme, wid
     print(f"nats a token of the right reply before and after: {surprise}")
     assert surprise[1] < surprise[0] / 2
     visit.assert_quiet()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_reader_compares_searches_in_chapter_14(open_page, theme, width):
+    visit = open_page("notebooks/14_rag.html", theme=theme, width=width)
+    viewer = visit.page.locator(".bookkit-retrieval")
+    choice = viewer.get_by_role("combobox", name="Question")
+    count = choice.locator("option").count()
+    notes = []
+    for number in range(count):
+        choice.select_option(index=number)
+        notes.append(viewer.locator(".bkr > .bkv-note").text_content())
+        assert viewer.locator(".bkr-hit:visible").count() >= 4
+    print(f"{count} questions; first: {notes[0]}")
+    assert count == 30 and len(set(notes)) > 5
+    with visit.page.expect_navigation():
+        viewer.locator(".bkr-open a").first.click()  # a passage leads to its section of the book
+    assert visit.page.locator(":target").count() == 1
+    visit.assert_quiet()
