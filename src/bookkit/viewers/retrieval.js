@@ -46,9 +46,10 @@ function mount(root, data, host) {
     }));
   }
 
-  // The text with the question's words marked; only whole words count, in whatever case.
+  // The text with the question's words marked; only whole words count, in whatever case. A long passage
+  // scrolls, so the keyboard must be able to reach it.
   function marked(text, terms) {
-    const node = el("p", "bkr-text"), wanted = new Set(terms.map((term) => term.toLowerCase()));
+    const node = el("div", "bkr-text", null, {tabindex: 0, role: "region", "aria-label": "Text of the passage"}), wanted = new Set(terms.map((term) => term.toLowerCase()));
     node.dir = "auto";
     let plain = "";
     const put = () => { if (plain) node.append(plain); plain = ""; };
