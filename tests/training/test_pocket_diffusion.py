@@ -27,6 +27,7 @@ from training.pocket_diffusion import (
     sources,
     train,
     vae,
+    words,
 )
 from training.pocket_diffusion.captions import BACKGROUNDS, Picture
 
@@ -173,6 +174,13 @@ def test_the_smoke_run_writes_everything(smoke):
     assert "| held-out style | nearest caption |" in (smoke.work / "evaluation/results.md").read_text()
     steps = [json.loads(line)["step"] for line in (smoke.work / "unet.jsonl").read_text().splitlines()]
     assert steps == [10, 20, 30]
+
+
+def test_the_same_captions_give_the_same_tokenizer(smoke):
+    sprites = data.load(smoke, torch.device("cpu"))
+    learned = [words.learn(sprites, **smoke.tokenizer) for _ in range(4)]
+    texts = {tokenizer.backend_tokenizer.to_str() for tokenizer in learned}
+    assert len(texts) == 1 and len(learned[0]) <= smoke.tokenizer["vocabulary"]
 
 
 def test_the_pipeline_loads_without_custom_code(smoke):

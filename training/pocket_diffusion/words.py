@@ -38,12 +38,14 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
     bpe.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(split, "removed", invert=True),
                                                  pre_tokenizers.ByteLevel(add_prefix_space=False)])  # fmt: skip
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary - 256 - 2, initial_alphabet=alphabet, show_progress=False,
+    # All 512 byte tokens are named beforehand: the trainer would number those with the suffix as it meets them, in an
+    # order that differs from run to run, and settles ties between merges by these numbers.
+    letters = alphabet + [letter + "</w>" for letter in alphabet]
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary - 2, special_tokens=letters, show_progress=False,
                                   end_of_word_suffix="</w>")  # fmt: skip
     bpe.train_from_iterator(texts, trainer)
     model = json.loads(bpe.to_str())["model"]
-    learned = [token for token, _ in sorted(model["vocab"].items(), key=lambda item: item[1])]
-    tokens = list(dict.fromkeys(alphabet + [letter + "</w>" for letter in alphabet] + learned)) + [BEGIN, END]
+    tokens = sorted(model["vocab"], key=model["vocab"].get) + [BEGIN, END]
     merges = [tuple(merge) for merge in model["merges"]]
     return CLIPTokenizer(vocab={token: i for i, token in enumerate(tokens)}, merges=merges,
                          model_max_length=length, bos_token=BEGIN, eos_token=END, unk_token=END,
