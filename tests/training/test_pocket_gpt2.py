@@ -11,7 +11,7 @@ import pytest
 
 from bookkit import models
 from bookkit.errors import BookError
-from training.pocket_gpt2 import checkpoints, corpus, settings
+from training.pocket_gpt2 import checkpoints, corpus, evaluate, settings, tokenizer
 from training.pocket_gpt2.__main__ import main
 from training.pocket_gpt2.ngram import KneserNey
 from training.pocket_gpt2.story_engine import english, questions, scenes, stories, world
@@ -175,14 +175,29 @@ def work(own_accelerator, tmp_path_factory):
 
 def test_smoke_makes_everything(work):
     report = json.loads((work / "results.json").read_text(encoding="utf-8"))
-    assert set(report["fit"]) == {
-        f"{split}/{source}" for split in ("validation", "test") for source in ("engine", "novels")
-    }
+    held_out = {f"{split}/{source}" for split in ("validation", "test") for source in ("engine", "novels")}
+    assert set(report["fit"]) == held_out | {"known/engine"}
     for figures in report["fit"].values():
         assert 0 < figures["five_gram_bits_per_byte"] < 8 and 0 < figures["bits_per_byte"] < 8
     assert report["consistency"]["questions"] == 16 and len(report["samples"]) == 2
     log = [json.loads(line) for line in (work / "run/log.jsonl").read_text().splitlines()]
     assert [entry["step"] for entry in log] == [4, 8, 12, 16, 20, 24] and log[-1]["loss"] < log[0]["loss"]
+
+
+def test_the_yardstick_is_measured_as_the_model_is(work):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(work / "pocket-gpt2").eval()
+    words = tokenizer.load(work / "pocket-gpt2")
+    texts = [row["text"] for row in corpus.load(work / "corpus")["test"]][:6]
+    baseline = KneserNey(np.load(work / "train.npy"), len(words))
+    own = evaluate.fit(model, words, baseline, texts, 64)["bits_per_byte"]
+    assert evaluate.yardstick(model, words, texts, 64) == pytest.approx(own, rel=0.01)
+
+
+def test_new_stories_from_known_scene_types_follow_those_of_training():
+    told = [row["text"] for row in corpus.engine_rows(8, "train")]
+    assert [row["text"] for row in corpus.engine_rows(3, "train", first=5)] == told[5:]
 
 
 def test_the_model_loads_as_gpt2(work):
@@ -219,14 +234,20 @@ def test_the_passport_says_what_was_measured(work, tmp_path, monkeypatch):
     results = json.loads((work / "results.json").read_text(encoding="utf-8"))
     for kind in ("corpus", "greedy", "sampled"):  # the smoke run has no judge
         results["fluency"][kind] |= {"judge_passes": 0.5, "passes": 0.25}
+    for figures in results["fit"].values():
+        figures["judge_bits_per_byte"] = 1.234
     results["samples"][0]["text"] = "<script>alert(1)</script> said *Mia*"
     (work / "results.json").write_text(json.dumps(results))
     for name in ("PAGE", "RESULTS", "LOG", "MODEL"):
         monkeypatch.setattr(passport, name, tmp_path / "made" / name)
     (tmp_path / "made").mkdir()
+    with pytest.raises(BookError, match="sweep.json is not there"):
+        passport.publish(work, config, work / "pocket-gpt2")
+    assert main(["sweep", "--smoke", "--work", str(work.parent)]) == 0
     files = passport.publish(work, config, work / "pocket-gpt2")
     page = passport.PAGE.read_text(encoding="utf-8")
     assert f"{files['model.safetensors']['bytes']:,} bytes" in page and "25.0 %" in page
+    assert "1.234" in page and "| tiny: 2 layers of width 32 |" in page
     assert "<script>" not in page and "&lt;script&gt;" in page and "&#42;Mia&#42;" in page
 
 

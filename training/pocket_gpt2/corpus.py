@@ -27,9 +27,9 @@ FIELDS = {"text": str, "source": str, "kind": str, "unit": str, "id": str}
 BYTES_PER_DOCUMENT = 4000  # more than any document takes on disk, its shingles and tokens included
 
 
-def engine_rows(count: int, split: str) -> Iterator[dict]:
-    """Documents of the story engine for one split: the same ones every time."""
-    for number in range(count):
+def engine_rows(count: int, split: str, first: int = 0) -> Iterator[dict]:
+    """Documents of the story engine for one split, from number `first` on: the same ones every time."""
+    for number in range(first, first + count):
         made = document(number, split)
         yield {
             "text": made.text,

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from training.pocket_gpt2.corpus import distinct
+from training.pocket_gpt2.corpus import distinct, engine_rows
 from training.pocket_gpt2.ngram import KneserNey
 from training.pocket_gpt2.story_engine.questions import Question, questions
 from training.pocket_gpt2.tokenizer import END, encode
@@ -67,6 +67,56 @@ def fit(model, tokenizer, baseline: KneserNey, texts: list[str], context: int) -
         "below_five_gram": round(1 - bits / gram_bits, 4),
         "gzip_bits_per_byte": round(8 * len(gzip.compress("\n\n".join(texts).encode(), 9, mtime=0)) / size, 4),
     }
+
+
+@torch.no_grad()
+def yardstick(judge, tokenizer, texts: list[str], context: int = 1024) -> float:
+    """Bits per byte of a larger model that was trained on other texts: what much more English buys on these.
+
+    Args:
+        judge: a causal language model.
+        tokenizer: its own; its texts begin with the end-of-text token too.
+        texts: what to read.
+        context: the most tokens that it is given.
+    """
+    end = tokenizer.convert_tokens_to_ids(END)
+    ids = [[end, *row] for row in tokenizer(texts, verbose=False)["input_ids"]]
+    with torch.autocast(judge.device.type, torch.bfloat16):
+        nats = np.concatenate(surprise(judge, ids, context, batch=2))
+    return round(float(nats.sum() / math.log(2) / sum(len(text.encode()) for text in texts)), 4)
+
+
+def fits(model, tokenizer, baseline: KneserNey, corpus, config: dict, judge=None) -> dict:
+    """:func:`fit` of every source of the held-out splits, and of new stories from the scene types of training.
+
+    The held-out splits consist of other scene types and another novel; "known/engine" holds the stories that the
+    engine would have told next, had the training split been longer. So the two kinds of newness can be told apart.
+
+    Args:
+        model: the model.
+        tokenizer: its tokenizer.
+        baseline: the 5-gram.
+        corpus: the ``DatasetDict`` of :func:`corpus.load`.
+        config: the whole settings.
+        judge: a pair (model, tokenizer) for :func:`yardstick`, or None.
+
+    Returns:
+        {"SPLIT/SOURCE": figures}.
+    """
+    rows = config["evaluation"]["rows"]
+    groups = {}
+    for split in ("validation", "test"):
+        pairs = list(zip(corpus[split]["text"], corpus[split]["source"], strict=True))
+        for source in sorted({name for _, name in pairs}):
+            groups[f"{split}/{source}"] = [text for text, name in pairs if name == source][:rows]
+    told = engine_rows(len(groups["test/engine"]), "train", first=config["corpus"]["engine"]["train"])
+    groups["known/engine"] = [row["text"] for row in told]
+    report = {}
+    for name, texts in groups.items():
+        report[name] = fit(model, tokenizer, baseline, texts, config["model"]["context"])
+        if judge:
+            report[name]["judge_bits_per_byte"] = yardstick(*judge, texts)
+    return report
 
 
 # --- fluency ------------------------------------------------------------------------------------------------
@@ -299,16 +349,11 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     options, context, seed = config["evaluation"], config["model"]["context"], config["seed"]
     model.eval()
     baseline = KneserNey(train, len(tokenizer))
-    report: dict = {"parameters": model.num_parameters(), "train_tokens": len(train), "fit": {}}
-    for split in ("validation", "test"):
-        rows = corpus[split]
-        for source in sorted(set(rows["source"])):
-            texts = [text for text, name in zip(rows["text"], rows["source"], strict=True) if name == source][
-                : options["rows"]
-            ]
-            report["fit"][f"{split}/{source}"] = fit(model, tokenizer, baseline, texts, context)
+    judge = load_judge(options["judge"])
+    report: dict = {"parameters": model.num_parameters(), "train_tokens": len(train)}
+    report["fit"] = fits(model, tokenizer, baseline, corpus, config, judge)
     engine = [row["text"] for row in corpus["test"] if row["source"] == "engine"]
-    report["fluency"] = fluency(model, tokenizer, engine, options, context, seed, load_judge(options["judge"]))
+    report["fluency"] = fluency(model, tokenizer, engine, options, context, seed, judge)
     report["consistency"] = consistency(model, tokenizer, baseline, options["questions"], context)
     samples = [
         {
@@ -329,4 +374,4 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     return report
 
 
-__all__ = ["Question", "evaluate", "fit", "fluency", "consistency", "surprise", "write"]
+__all__ = ["Question", "evaluate", "fit", "fits", "fluency", "consistency", "surprise", "write", "yardstick"]

@@ -54,17 +54,31 @@ def _row(*cells) -> str:
 
 
 def _fit(fit: dict) -> list[str]:
-    names = {"engine": "story engine", "novels": "novels"}
+    sources = {"engine": "story engine", "novels": "novels"}
+    splits = {"known": "new stories, known scene types"}
     return [
         _row(
-            f"{split}, {names[source]}",
+            splits.get(split) or f"{split}, {sources[source]}",
             f"{row['perplexity']:.2f}",
             f"{row['bits_per_byte']:.3f}",
             f"{row['five_gram_bits_per_byte']:.3f}",
             percent(row["below_five_gram"]),
+            f"{row['judge_bits_per_byte']:.3f}",
             f"{row['gzip_bits_per_byte']:.3f}",
         )
         for (split, source), row in ((name.split("/"), row) for name, row in fit.items())
+    ]
+
+
+def _sizes(sweep: list[dict], sizes: dict[str, dict]) -> list[str]:
+    return [
+        _row(
+            f"{row['size']}: {sizes[row['size']]['n_layer']} layers of width {sizes[row['size']]['n_embd']}",
+            f"{row['parameters']:,}",
+            f"{row['validation_loss']:.3f}",
+            f"{row['seconds'] / 60:.1f}",
+        )
+        for row in sweep
     ]
 
 
@@ -140,7 +154,11 @@ def page(report: dict, log: list[dict]) -> str:
         warmup=options["warmup"],
         seed=settings["seed"],
         figure=loss_curve(log),
+        sweep_steps=settings["sweep"]["max_steps"],
+        sweep_rows="\n".join(_sizes(report["sweep"], model["sizes"])),
         fit_rows="\n".join(_fit(results["fit"])),
+        known_below=percent(results["fit"]["known/engine"]["below_five_gram"]),
+        engine_target=f"{0.75 * results['fit']['test/engine']['five_gram_bits_per_byte']:.2f}",
         prompts=results["fluency"]["prompts"],
         new_tokens=settings["evaluation"]["new_tokens"],
         fluency_rows="\n".join(_fluency(results["fluency"])),
@@ -170,7 +188,7 @@ def publish(work: Path, config: dict, shipped: Path) -> dict:
     Raises:
         BookError: a step of the recipe has not been run.
     """
-    names = {"results": "results.json", "corpus": "corpus/statistics.json"}
+    names = {"results": "results.json", "corpus": "corpus/statistics.json", "sweep": "sweep.json"}
     for path in [shipped, work / "run/log.jsonl", *(work / name for name in names.values())]:
         if not path.exists():
             raise BookError(f"{path} is not there: run the steps of the recipe before `publish`.")
