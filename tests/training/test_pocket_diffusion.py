@@ -27,8 +27,8 @@ from training.pocket_diffusion import (
     sources,
     train,
     vae,
-    words,
 )
+from training.pocket_diffusion import words as captions_tokenizer
 from training.pocket_diffusion.captions import BACKGROUNDS, Picture
 
 CONFIGS = configuration.HERE / "configs"
@@ -178,7 +178,7 @@ def test_the_smoke_run_writes_everything(smoke):
 
 def test_the_same_captions_give_the_same_tokenizer(smoke):
     sprites = data.load(smoke, torch.device("cpu"))
-    learned = [words.learn(sprites, **smoke.tokenizer) for _ in range(4)]
+    learned = [captions_tokenizer.learn(sprites, **smoke.tokenizer) for _ in range(4)]
     texts = {tokenizer.backend_tokenizer.to_str() for tokenizer in learned}
     assert len(texts) == 1 and len(learned[0]) <= smoke.tokenizer["vocabulary"]
 
