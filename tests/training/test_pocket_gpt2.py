@@ -241,9 +241,6 @@ def test_the_passport_says_what_was_measured(work, tmp_path, monkeypatch):
     for name in ("PAGE", "RESULTS", "LOG", "MODEL"):
         monkeypatch.setattr(passport, name, tmp_path / "made" / name)
     (tmp_path / "made").mkdir()
-    with pytest.raises(BookError, match="sweep.json is not there"):
-        passport.publish(work, config, work / "pocket-gpt2")
-    assert main(["sweep", "--smoke", "--work", str(work.parent)]) == 0
     files = passport.publish(work, config, work / "pocket-gpt2")
     page = passport.PAGE.read_text(encoding="utf-8")
     assert f"{files['model.safetensors']['bytes']:,} bytes" in page and "25.0 %" in page

@@ -8,7 +8,7 @@ train       train the chosen size, or go on where it stopped
 export      write the model as the book ships it
 evaluate    measure what is shipped and write results.json
 publish     carry model, results and log into the repository and write the passport
-all         corpus, tokenizer, train, export, evaluate
+all         corpus, tokenizer, sweep, train, export, evaluate
 """
 
 import argparse
@@ -130,7 +130,7 @@ STEPS = {
     "export": [export_step],
     "evaluate": [evaluate_step],
     "publish": [publish_step],
-    "all": [corpus_step, tokenizer_step, train_step, export_step, evaluate_step],
+    "all": [corpus_step, tokenizer_step, sweep_step, train_step, export_step, evaluate_step],
 }
 
 

@@ -156,6 +156,7 @@ def page(report: dict, log: list[dict]) -> str:
         figure=loss_curve(log),
         sweep_steps=settings["sweep"]["max_steps"],
         sweep_rows="\n".join(_sizes(report["sweep"], model["sizes"])),
+        near_duplicates=report["corpus"]["train"]["near_duplicates"],
         fit_rows="\n".join(_fit(results["fit"])),
         known_below=percent(results["fit"]["known/engine"]["below_five_gram"]),
         engine_target=f"{0.75 * results['fit']['test/engine']['five_gram_bits_per_byte']:.2f}",
