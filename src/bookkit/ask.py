@@ -5,7 +5,7 @@
 Every page is cut into pieces of whole sentences. Their vectors lie in Chroma, in the cache, and are made anew when the
 book or the embedding model has changed. A question is looked up by its words (BM25) and by its meaning; reciprocal rank
 fusion makes one ranking of the two, and the chat model answers from the best pieces in the house format of chapter 12,
-with the adapter of the role ``grounded-qa`` once that is shipped.
+with the adapter of the role ``grounded-qa``.
 
 Whether the book answers at all can hardly be read off a search. On the tuning half of ``data/questions`` (92 questions
 that the book answers, 18 that it does not) the cosine of the best piece was higher for a question with an answer in 53

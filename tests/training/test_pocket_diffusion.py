@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 import zipfile
 
 import pytest
@@ -23,8 +24,10 @@ from training.pocket_diffusion import (
     evaluate,
     export,
     judges,
+    loop,
     publish,
     sources,
+    text,
     train,
     vae,
 )
@@ -43,13 +46,13 @@ def smoke(tmp_path_factory):
 
 
 def toy(work, smoke=None):
-    """A configuration in a fresh folder, with the pack, tokenizer and VAE of a finished run if there is one."""
+    """A configuration in a fresh folder, with pack, tokenizer, VAE and text encoder of a finished run, if any."""
     config = configuration.read(CONFIGS / "smoke.json", work)
     work.mkdir(parents=True, exist_ok=True)
     if smoke is None:
         data.synthetic_pack(config.pack, config.sprite_size)
     else:
-        for name in (config.pack.name, "tokenizer", "vae.safetensors"):
+        for name in (config.pack.name, "tokenizer", "vae.safetensors", "text.safetensors"):
             (work / name).symlink_to(smoke.work / name)
     return config
 
@@ -195,18 +198,18 @@ def test_the_pipeline_loads_without_custom_code(smoke):
     stored = load_file(folder / "unet/diffusion_pytorch_model.safetensors")
     assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
     pipe.set_progress_bar_config(disable=True)
-    text = "a shape with 3 corners, 3d style, on a teal background"
+    prompt = "a shape with 3 corners, 3d style, on a teal background"
     for loader in (AutoTokenizer, CLIPTokenizer):
         tokenizer = loader.from_pretrained(folder / "tokenizer")
-        words = tokenizer.decode(tokenizer(text.upper()).input_ids, skip_special_tokens=True)
-        assert words.replace(" ", "") == text.replace(" ", "")
+        words = tokenizer.decode(tokenizer(prompt.upper()).input_ids, skip_special_tokens=True)
+        assert words.replace(" ", "") == prompt.replace(" ", "")
     pictures = []
     for _ in range(2):
         generator = torch.Generator().manual_seed(0)
-        pictures.append(pipe(text, num_inference_steps=3, generator=generator, output_type="pt").images)
+        pictures.append(pipe(prompt, num_inference_steps=3, generator=generator, output_type="pt").images)
     assert pictures[0].shape == (1, 3, 32, 32) and torch.equal(*pictures)
     pipe.scheduler = EulerDiscreteScheduler.from_config(pipe.scheduler.config)
-    assert torch.isfinite(pipe(text, num_inference_steps=3, output_type="pt").images).all()
+    assert torch.isfinite(pipe(prompt, num_inference_steps=3, output_type="pt").images).all()
 
 
 def test_the_judges_load_without_custom_code(smoke):
@@ -249,14 +252,50 @@ def test_the_last_step_is_pure_noise(smoke):
     assert (times // 20).tolist() == list(range(50))
 
 
-@pytest.mark.parametrize("name", ["vae", "unet"])
+def test_a_code_is_a_straight_way_to_its_latent(smoke):
+    torch.manual_seed(0)
+    hidden = torch.randn(300, 20) @ torch.randn(20, 4 * 8 * 8)  # 20 things to know about each latent
+    latents = hidden.view(300, 4, 8, 8)
+    tokenizer = captions_tokenizer.load(smoke, data.load(smoke))
+    module = text.PictureCode(text.build(smoke, tokenizer), latents)
+    flat = latents.flatten(1)
+    codes = (flat - module.mean) @ torch.linalg.pinv(module.basis).T
+    assert torch.allclose(codes @ module.basis.T + module.mean, flat, atol=1e-2)
+    assert torch.allclose(codes[:, :20].std(0), torch.ones(20), atol=0.01)
+    # what the loss counts: the places from a caption's end on, and nothing before
+    ids = captions_tokenizer.encode(tokenizer, ["a shape with 3 corners", "a shape"])
+    end = (ids == tokenizer.eos_token_id).int().argmax(1)
+    vectors = module.text_encoder(ids)[0]
+    errors = ((vectors @ module.basis.T + module.mean - flat[:2, None]) ** 2).mean(2)
+    kept = torch.cat([errors[i, place:] for i, place in enumerate(end.tolist())])
+    assert torch.allclose(module(latents[:2], ids)["loss"], kept.mean(), rtol=1e-5)
+
+
+def test_muon_trains_the_matrices_and_adamw_the_rest(smoke):
+    tokenizer = captions_tokenizer.load(smoke, data.load(smoke))
+    module = text.PictureCode(text.build(smoke, tokenizer), torch.randn(50, 4, 8, 8))
+    adamw, muon = loop.optimizers(module, smoke.training["text"])
+    assert isinstance(muon, torch.optim.Muon) and muon.param_groups[0]["peak"] == smoke.training["text"].muon
+    trained = [{id(p) for group in optimizer.param_groups for p in group["params"]} for optimizer in (adamw, muon)]
+    assert not trained[0] & trained[1] and trained[0] | trained[1] == {id(p) for p in module.parameters()}
+    embeddings = module.text_encoder.get_input_embeddings().weight
+    assert id(embeddings) in trained[0] and len(trained[1]) == 6 * smoke.text_encoder["num_hidden_layers"]
+
+
+def test_the_text_encoder_stays_as_it_was_taught(smoke):
+    taught = load_file(smoke.work / "text.safetensors")
+    shipped = load_file(smoke.work / "unet.safetensors")
+    assert all(torch.equal(shipped[name], weight) for name, weight in taught.items() if name in shipped)
+    assert sum(name.startswith("text_encoder.") for name in shipped) == len(taught)
+
+
+@pytest.mark.parametrize("name", ["vae", "text", "unet"])
 def test_an_interrupted_run_ends_in_the_same_weights(tmp_path, smoke, name):
-    run = vae.run if name == "vae" else train.run
+    run = {"vae": vae.run, "text": text.run, "unet": train.run}[name]
     weights, logs = [], []
     for stops in ([None], [7, 18, None]):
         config = toy(tmp_path / str(len(stops)), smoke)
-        if name == "vae":
-            (config.work / "vae.safetensors").unlink()
+        (config.work / f"{name}.safetensors").unlink(missing_ok=True)
         config.training[name].steps = 22
         for stop in stops:
             done = run(config, stop_at=stop)
@@ -277,9 +316,12 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         vae.run(config)
 
 
-def test_steps_say_what_has_to_run_before_them(tmp_path):
+def test_steps_say_what_has_to_run_before_them(tmp_path, smoke):
     config = toy(tmp_path)
     with pytest.raises(BookError, match="run the step `vae` first"):
+        text.run(config)
+    shutil.copy(smoke.work / "vae.safetensors", config.work)
+    with pytest.raises(BookError, match="run the step `text` first"):
         train.run(config)
     with pytest.raises(BookError, match="run the step `judges` first"):
         judges.trained(config, data.load(config))
@@ -390,7 +432,7 @@ def test_the_shipped_configurations_fit_the_book(name):
 
     with torch.device("meta"):
         modules = [
-            vae.build(config), train.build_text_encoder(config, Words()), train.build_unet(config),
+            vae.build(config), text.build(config, Words()), train.build_unet(config),
             judges.build_judge(config, Words()), judges.build_style_judge(config),
         ]  # fmt: skip
     parameters = [sum(p.numel() for p in module.parameters()) for module in modules]

@@ -4,7 +4,8 @@ The steps, each a module with a command line, in the order in which they run::
 
     data      fetch four free emoji sets, rasterize them, pack them into one file
     vae       train the AutoencoderKL
-    train     train the CLIPTextModel and the UNet2DConditionModel together on its latents
+    text      train the CLIPTextModel to tell from a caption what its picture's latent will be
+    train     train the UNet2DConditionModel on both
     judges    train the small picture-text model and the style classifier, on real pictures only
     export    write a StableDiffusionPipeline that diffusers loads without custom code
     evaluate  score it, and write the figures of its passport

@@ -6,7 +6,7 @@ each training step stops after so long, and the chain with it: the same command 
 
 import argparse
 
-from training.pocket_diffusion import data, evaluate, export, judges, train, vae
+from training.pocket_diffusion import data, evaluate, export, judges, text, train, vae
 from training.pocket_diffusion.configuration import add_arguments, command, from_arguments
 
 
@@ -26,6 +26,7 @@ def main(argv=None) -> None:
         lambda: judges.run(config, "style_judge", args.minutes),
         lambda: judges.run(config, "judge", args.minutes),
         lambda: vae.run(config, args.minutes),
+        lambda: text.run(config, args.minutes),
         lambda: train.run(config, args.minutes),
     )
     for step in trainings:

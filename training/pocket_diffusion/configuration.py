@@ -26,6 +26,7 @@ class Training:
         ema: decay of the exponential moving average of the weights (0 for none).
         clip: the gradient's norm is clipped to this.
         weight_decay: AdamW's.
+        muon: peak learning rate of Muon for the matrices that the model names (0: AdamW trains everything).
         save_every: steps between checkpoints.
         log_every: steps between lines in the log.
         compile: whether torch.compile fuses the model (minutes of compiling, then faster steps).
@@ -40,6 +41,7 @@ class Training:
     ema: float = 0.999
     clip: float = 1.0
     weight_decay: float = 0.01
+    muon: float = 0.0
     save_every: int = 500
     log_every: int = 50
     compile: bool = False
@@ -54,6 +56,8 @@ class Config:
         resolution: side of the pictures, in pixels.
         precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
         subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
+        pictures: what is trained on: "variants" of each combination (the first in usual size and place), "captions"
+            of each, and whether to "wiggle" them by a few pixels.
         vae, text_encoder, unet, scheduler, judge, style_judge: what the libraries' own classes take.
         training: for each model, how it is trained.
         synthetic: whether plain shapes stand in for the emoji sets (for smoke runs).
@@ -65,6 +69,7 @@ class Config:
     seed: int
     precision: str
     subjects: dict
+    pictures: dict
     tokenizer: dict
     vae: dict
     text_encoder: dict

@@ -59,12 +59,27 @@ class Progress:
         self.step, self.steps = state["step"], state["steps"]
 
 
-def learning_rate(step: int, steps: int, training: Training) -> float:
-    """Linear warm-up, then a cosine from `lr` to `lr_end` · `lr` (Loshchilov and Hutter, 2017, without restarts)."""
+def schedule(step: int, steps: int, training: Training) -> float:
+    """The share of the peak learning rates: a linear warm-up, then a cosine from 1 to `lr_end` (Loshchilov and
+    Hutter, 2017, without restarts)."""
     if step < training.warmup:
-        return training.lr * (step + 1) / training.warmup
+        return (step + 1) / training.warmup
     done = (step - training.warmup) / max(1, steps - training.warmup)
-    return training.lr * (training.lr_end + (1 - training.lr_end) * 0.5 * (1 + math.cos(math.pi * done)))
+    return training.lr_end + (1 - training.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def optimizers(module: torch.nn.Module, training: Training) -> list[torch.optim.Optimizer]:
+    """AdamW for all parameters that are trained or, with `training.muon`, Muon for `module.matrices()` and AdamW for
+    the rest. Each group knows its "peak" learning rate."""
+    matrices = module.matrices() if training.muon else []
+    hidden = {id(matrix) for matrix in matrices}
+    rest = [p for p in module.parameters() if p.requires_grad and id(p) not in hidden]
+    found = [torch.optim.AdamW([{"params": rest, "peak": training.lr}], training.lr, betas=(0.9, 0.99),
+                               weight_decay=training.weight_decay, fused=True)]  # fmt: skip
+    if matrices:
+        found.append(torch.optim.Muon([{"params": matrices, "peak": training.muon}], training.muon,
+                                      weight_decay=0.0, adjust_lr_fn="match_rms_adamw"))  # fmt: skip
+    return found
 
 
 FITTING = (40, 140)  # the steps between which the speed is measured; before them things are compiled
@@ -114,12 +129,10 @@ def train(
     if accelerator.device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         module = module.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(module.parameters(), training.lr, betas=(0.9, 0.99),
-                                  weight_decay=training.weight_decay, fused=True)  # fmt: skip
     if training.compile:
         for part in module.heavy():
             part.compile()
-    module, optimizer = accelerator.prepare(module, optimizer)
+    module, *prepared = accelerator.prepare(module, *optimizers(module, training))
     bare = accelerator.unwrap_model(module)
     average, progress = Average(bare, training.ema), Progress(training.steps)
     accelerator.register_for_checkpointing(average, progress)
@@ -140,13 +153,15 @@ def train(
         step = progress.step
         rng = random.Random(f"{config.seed}/{name}/{step}/{accelerator.process_index}")
         torch.manual_seed(rng.getrandbits(62))
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, progress.steps, training)
+        share_of_peak = schedule(step, progress.steps, training)
+        for group in (group for optimizer in prepared for group in optimizer.param_groups):
+            group["lr"] = group["peak"] * share_of_peak
         metrics = module(*batch(share, rng))
         accelerator.backward(metrics["loss"])
         accelerator.clip_grad_norm_(module.parameters(), training.clip)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in prepared:
+            optimizer.step()
+            optimizer.zero_grad()
         average.update(bare)
         progress.step, since = step + 1, since + 1
         for key, value in metrics.items():

@@ -26,7 +26,8 @@ PAGE = "book/passports/text-to-image.md"
 RESULTS = "data/passports/pocket_diffusion.json"
 PIPELINE, JUDGE = "data/models/pocket-diffusion", "data/models/pocket-judge"
 LICENCE = "MIT (weights); the training pictures' licences and credits are in ATTRIBUTION.md"
-TRAININGS = {"vae": "autoencoder", "unet": "U-Net and text encoder", "judge": "judge", "style_judge": "style judge"}
+TRAININGS = {"vae": "autoencoder", "text": "text encoder", "unet": "U-Net", "judge": "judge",
+             "style_judge": "style judge"}  # fmt: skip
 
 
 # --- what was measured ------------------------------------------------------------------------------------
@@ -79,14 +80,15 @@ def curves(logs: dict[str, list[dict]]) -> str:
     from bookkit import figures
 
     figures.use_style()
-    fig, axes = plt.subplots(2, 2, figsize=(7.2, 4.8))
-    for ax, (name, title) in zip(axes.flat, TRAININGS.items(), strict=True):
+    fig, axes = plt.subplots(2, 3, figsize=(7.8, 4.8))
+    axes[1, 2].set_axis_off()
+    for ax, (name, title) in zip(axes.flat, TRAININGS.items(), strict=False):
         ax.plot([r["step"] for r in logs[name]], [r["loss"] for r in logs[name]], color=figures.BLUE, linewidth=1.2)
         ax.set(title=title, xlabel="step", yscale="log")
     axes[0, 0].set_ylabel("loss")
     axes[1, 0].set_ylabel("loss")
     ends = "; ".join(f"{title} {logs[name][-1]['loss']:.3f}" for name, title in TRAININGS.items())
-    picture = figures.svg(fig, f"The losses of four trainings over their steps, all falling. They end at: {ends}.")
+    picture = figures.svg(fig, f"The losses of five trainings over their steps, all falling. They end at: {ends}.")
     plt.close(fig)
     # a blank line would end the HTML block in the page
     return "\n".join(line for line in picture.splitlines() if line.strip())

@@ -1,9 +1,6 @@
-"""The text encoder and the U-Net, trained together from nothing on the latents of the AutoencoderKL.
+"""The U-Net, trained on the latents of the AutoencoderKL and the vectors of the text encoder, which is frozen.
 
     python -m training.pocket_diffusion.train --config training/pocket_diffusion/configs/cpu.json --minutes 90
-
-Latents and tokenized captions are computed once and kept (the *bank*), so that a step is one pass of the two
-models and nothing else.
 
 Decisions, and where they come from:
 
@@ -16,31 +13,16 @@ Decisions, and where they come from:
   whose signal-to-noise ratio is zero, and nothing would learn the first step of sampling.
 - Time steps are spread over the batch (one from each of n equal parts), which lowers the variance of the loss.
 - One caption in ten is empty, for classifier-free guidance (Ho and Salimans, 2022).
+- The text encoder stays as the step `text` left it, as in Stable Diffusion (Rombach et al., 2022).
 """
 
 import argparse
-import hashlib
-import random
-import time
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 
-from bookkit.errors import BookError
-from training.pocket_diffusion import data, loop, vae, words
+from training.pocket_diffusion import bank, data, loop, text, vae, words
 from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
-
-
-def build_text_encoder(config: Config, tokenizer):
-    """A new CLIPTextModel over the tokenizer's vocabulary."""
-    from transformers import CLIPTextConfig, CLIPTextModel
-
-    return CLIPTextModel(CLIPTextConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id, hidden_act="gelu", **config.text_encoder,
-    ))  # fmt: skip
 
 
 def build_unet(config: Config):
@@ -59,11 +41,11 @@ def build_scheduler(config: Config):
 
 
 class DiffusionLoss(torch.nn.Module):
-    """The v-prediction loss of a text encoder and a U-Net."""
+    """The v-prediction loss of a U-Net that reads the vectors of a frozen text encoder."""
 
     def __init__(self, text_encoder, unet, scheduler):
         super().__init__()
-        self.text_encoder, self.unet = text_encoder, unet
+        self.text_encoder, self.unet = text_encoder.requires_grad_(False), unet
         self.register_buffer("signal", scheduler.alphas_cumprod.sqrt(), persistent=False)
         self.register_buffer("noise", (1 - scheduler.alphas_cumprod).sqrt(), persistent=False)
 
@@ -81,8 +63,8 @@ class DiffusionLoss(torch.nn.Module):
             noise: (n, 4, r, r), standard normal.
         """
         a, s = self.signal[times][:, None, None, None], self.noise[times][:, None, None, None]
-        text = self.text_encoder(tokens)[0]
-        output = self.unet(a * latents + s * noise, times, text, return_dict=False)[0].float()
+        vectors = self.text_encoder(tokens)[0]
+        output = self.unet(a * latents + s * noise, times, vectors, return_dict=False)[0].float()
         return {"loss": ((output - (a * noise - s * latents)) ** 2).mean()}  # v: Salimans and Ho, 2022, app. D
 
 
@@ -90,47 +72,6 @@ def spread_times(count: int, steps: int, device) -> torch.Tensor:
     """`count` random time steps, one from each of `count` equal parts of the schedule, int64 (count,)."""
     places = (torch.arange(count, device=device) + torch.rand(count, device=device)) / count
     return (places * steps).long().clamp(max=steps - 1)
-
-
-# --- the bank ---------------------------------------------------------------------------------------------
-
-
-def bank(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[str, torch.Tensor]:
-    """Latents and captions of the training pictures, computed once and kept in the work folder.
-
-    Every training combination appears in `variants` variations of size and place, each with `captions` captions.
-
-    Returns:
-        "latents": float16 (n, 4, r, r); "tokens": int16 (n, captions, length); on the sprites' device.
-    """
-    options = config.training["unet"].options
-    weights = config.work / "vae.safetensors"
-    if not weights.exists():
-        raise BookError(f"{weights} is missing: run the step `vae` first.")
-    key = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
-    path = config.work / f"bank-{key}-{options['variants']}x{options['captions']}.safetensors"
-    if not path.exists():
-        started = time.monotonic()
-        encoder = vae.trained(config, sprites)
-        rng = random.Random(f"{config.seed}/bank")
-        pictures = sprites.everything("train")
-        pictures += [data.vary(p, rng) for p in pictures * (options["variants"] - 1)]
-        pictures = [p for p in pictures if data.part(p) == "train"]
-        latents, tokens = [], []
-        for start in range(0, len(pictures), 256):
-            shown = pictures[start : start + 256]
-            with torch.no_grad():
-                latents.append(encoder.encode(sprites.composite(shown, rng)).latent_dist.mode().half().cpu())
-            texts = [sprites.caption(p, rng) for p in shown for _ in range(options["captions"])]
-            tokens.append(words.encode(tokenizer, texts).to(torch.int16).view(len(shown), options["captions"], -1))
-        part = path.with_suffix(".part")
-        save_file({"latents": torch.cat(latents).contiguous(), "tokens": torch.cat(tokens)}, part)
-        part.replace(path)
-        say(f"bank: {len(pictures)} latents in {time.monotonic() - started:.0f} s")
-    try:
-        return {name: tensor.to(sprites.device) for name, tensor in load_file(path).items()}
-    except Exception as error:
-        raise BookError(f"{path} is truncated or damaged: delete it and run the step again.") from error
 
 
 # --- the step ---------------------------------------------------------------------------------------------
@@ -146,11 +87,11 @@ def run(
     """Train, or go on training; say whether it is done."""
     sprites = data.load(config, loop.device())
     tokenizer = words.load(config, sprites)
-    stored = bank(config, sprites, tokenizer)
+    stored = bank.load(config, sprites, tokenizer)
     del sprites
     torch.manual_seed(config.seed)
     scheduler = build_scheduler(config)
-    module = DiffusionLoss(build_text_encoder(config, tokenizer), build_unet(config), scheduler)
+    module = DiffusionLoss(text.trained(config, tokenizer), build_unet(config), scheduler)
     if warm is not None:
         loop.load_weights(module, warm, "train")
     empty = words.encode(tokenizer, [""])[0]
@@ -173,13 +114,13 @@ def run(
 
 def trained(config: Config, tokenizer):
     """The trained (text encoder, U-Net), averaged weights, in evaluation mode."""
-    module = DiffusionLoss(build_text_encoder(config, tokenizer), build_unet(config), build_scheduler(config))
+    module = DiffusionLoss(text.build(config, tokenizer), build_unet(config), build_scheduler(config))
     loop.load_weights(module, config.work / "unet.safetensors", "train")
     return module.text_encoder.eval(), module.unet.eval()
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Train the text encoder and the U-Net.")
+    parser = argparse.ArgumentParser(description="Train the U-Net.")
     add_arguments(parser)
     parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")

@@ -1,0 +1,117 @@
+"""The text encoder, taught by pictures before there is a U-Net.
+
+    python -m training.pocket_diffusion.text --config training/pocket_diffusion/configs/cpu.json --minutes 90
+
+Stable Diffusion's text encoder comes from CLIP: it was trained on pictures and captions before the U-Net, and is
+frozen while the U-Net learns (Rombach et al., 2022; Radford et al., 2021). This step stands in for CLIP: at every
+place from a caption's end on, the encoder's vector is to be the *code* of the picture that the caption describes.
+
+The code of a picture is made of the first principal components of its latent, each standardised, as many as the
+encoder is wide; the loss is the error of the latent that the code stands for. So the words' vectors hold, linearly,
+what is to be drawn, and the U-Net need not learn from noisy pictures which word means which drawing. Trained from
+nothing together with the U-Net, the encoder had not told the styles of a subject apart after 16,500 steps.
+
+The matrices are trained by Muon (Jordan et al., 2024): a table of a thousand drawings is learned in far fewer steps
+than by AdamW, which trains the rest.
+"""
+
+import argparse
+
+import torch
+
+from training.pocket_diffusion import bank, data, loop, words
+from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+
+STUDIED = 4096  # latents from which the principal components are computed
+
+
+def build(config: Config, tokenizer):
+    """A new CLIPTextModel over the tokenizer's vocabulary."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    return CLIPTextModel(CLIPTextConfig(
+        vocab_size=len(tokenizer), max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id, hidden_act="gelu", **config.text_encoder,
+    ))  # fmt: skip
+
+
+class PictureCode(torch.nn.Module):
+    """The error of the latents that a text encoder's vectors stand for.
+
+    Attributes:
+        basis: (latent, width), the standardised code's way back to a flat latent.
+        mean: (latent,).
+    """
+
+    def __init__(self, text_encoder, latents: torch.Tensor):
+        """Find the code of some latents.
+
+        Args:
+            text_encoder: a CLIPTextModel.
+            latents: (n, 4, r, r), what the code is to describe.
+        """
+        super().__init__()
+        self.text_encoder = text_encoder
+        flat = latents[:: max(1, len(latents) // STUDIED)].float().flatten(1)
+        mean = flat.mean(dim=0)
+        width = min(text_encoder.config.hidden_size, *flat.shape)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # the components are found by a randomised method
+            _, _, components = torch.pca_lowrank(flat - mean, width, center=False, niter=4)
+        spread = ((flat - mean) @ components).std(dim=0)
+        self.register_buffer("basis", components * spread, persistent=False)
+        self.register_buffer("mean", mean, persistent=False)
+
+    def matrices(self):
+        """The parameters that Muon is to train."""
+        return [p for name, p in self.text_encoder.named_parameters() if p.ndim == 2 and "embedding" not in name]
+
+    def forward(self, latents, tokens) -> dict[str, torch.Tensor]:
+        """Scalars for one batch.
+
+        Args:
+            latents: (n, 4, r, r), standardised.
+            tokens: int64 (n, length), begun, ended and padded by the token that ends them.
+        """
+        vectors = self.text_encoder(tokens)[0][..., : self.basis.shape[1]]
+        expected = vectors @ self.basis.T.to(vectors) + self.mean
+        error = ((expected.float() - latents.flatten(1)[:, None]) ** 2).mean(dim=2)
+        done = (tokens == self.text_encoder.config.eos_token_id).float()
+        return {"loss": (error * done).sum() / done.sum()}
+
+
+def run(config: Config, minutes: float | None = None, stop_at: int | None = None) -> bool:
+    """Train, or go on training; say whether it is done."""
+    sprites = data.load(config, loop.device())
+    tokenizer = words.load(config, sprites)
+    stored = bank.load(config, sprites, tokenizer)
+    latents, tokens = stored["latents"], stored["tokens"]
+    del sprites
+    torch.manual_seed(config.seed)
+    module = PictureCode(build(config, tokenizer), latents)
+
+    def batch(count, rng):
+        which = torch.randint(len(latents), (count,), device=latents.device)
+        caption = torch.randint(tokens.shape[1], (count,), device=latents.device)
+        return latents[which].float(), tokens[which, caption].long()
+
+    return loop.train("text", config, module.to(latents.device), batch, minutes, stop_at)
+
+
+def trained(config: Config, tokenizer):
+    """The trained CLIPTextModel, averaged weights, in evaluation mode."""
+    module = torch.nn.ModuleDict({"text_encoder": build(config, tokenizer)})
+    return loop.load_weights(module, config.work / "text.safetensors", "text")["text_encoder"].eval()
+
+
+def main(argv=None) -> None:
+    parser = argparse.ArgumentParser(description="Train the text encoder to tell what a caption's picture looks like.")
+    add_arguments(parser)
+    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    config = from_arguments(args := parser.parse_args(argv))
+    run(config, args.minutes)
+
+
+if __name__ == "__main__":
+    command(main)
