@@ -4,6 +4,7 @@ A figure becomes inline SVG whose colours are CSS variables, so that one picture
 and on dark paper, stays sharp on a phone, and carries its alternative text with it.
 """
 
+import base64
 import html
 import io
 import itertools
@@ -14,6 +15,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 from IPython.display import HTML, DisplayHandle, display
 from matplotlib.figure import Figure
+from PIL import Image
 
 # Okabe and Ito's colour-blind-safe colours; each means the same in every figure of the book.
 BLUE = "#0072b2"  # data and tokens
@@ -104,6 +106,7 @@ def svg(figure: Figure, alt: str) -> str:
         text = re.sub(f"(<text[^>]*fill: ){colour}", rf"\1{variable}", text, flags=re.IGNORECASE)
     for colour, variable in _VARIABLES.items():
         text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
+    text = re.sub(r"data:image/png;base64,([\w+/=\s]+)", _as_webp, text)
     # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
     text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
     # Text names matplotlib's list of fonts; the page's sans serves better.
@@ -115,6 +118,15 @@ def svg(figure: Figure, alt: str) -> str:
     style = f"width: 100%; max-width: {width * 4 / 3:.0f}px; height: auto"
     opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="{style}"'
     return text.replace("<svg", opening, 1)
+
+
+def _as_webp(match: re.Match) -> str:
+    """Return the data URL of an embedded PNG picture with the same pixels as WebP, a quarter smaller."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(match[1]))) as picture:
+        # Quality is effort where nothing is lost; `exact` also keeps the colours under full transparency.
+        picture.save(file, "webp", lossless=True, quality=100, method=6, exact=True)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:

@@ -1,11 +1,15 @@
 """bookkit.figures: pictures that follow the theme and say what they show."""
 
+import base64
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
+from PIL import Image
 
 from bookkit import figures
 
@@ -45,6 +49,20 @@ def test_the_picture_is_well_formed_scales_and_names_no_other_host(figure):
 def test_ids_differ_between_figures(figure):
     ids = [set(re.findall(r'id="(p[0-9a-f]+)"', figures.svg(figure, alt="A line"))) for _ in range(2)]
     assert ids[0] and not ids[0] & ids[1], "clip paths of two figures on a page must not meet"
+
+
+def test_an_embedded_picture_keeps_its_pixels_and_weighs_less_than_a_png(figure):
+    noise = np.random.default_rng(0).integers(0, 9, (64, 64, 1))
+    pixels = (np.arange(64)[:, None, None] * (1, 2, 3) + noise).astype(np.uint8)
+    figure.gca().imshow(pixels, interpolation="none", extent=(0, 1, 0, 1))
+    [href] = re.findall(r'href="data:image/webp;base64,([^"]+)"', figures.svg(figure, alt="A grainy slope"))
+    picture = base64.b64decode(href)
+    shown = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+    # matplotlib turns the picture over where the axis points up, as it does here.
+    assert any(np.array_equal(shown, kept) for kept in (pixels, pixels[::-1]))
+    png = io.BytesIO()
+    Image.fromarray(pixels).save(png, "png")
+    assert len(picture) < len(png.getvalue())
 
 
 @pytest.mark.parametrize("alt", ["", "   "])
