@@ -5,10 +5,14 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import bookkit
 from bookkit import models
 from bookkit.errors import BookError
 from training.pocket_gpt2 import checkpoints, corpus, evaluate, settings, tokenizer
@@ -193,6 +197,30 @@ def test_the_yardstick_is_measured_as_the_model_is(work):
     baseline = KneserNey(np.load(work / "train.npy"), len(words))
     own = evaluate.fit(model, words, baseline, texts, 64)["bits_per_byte"]
     assert evaluate.yardstick(model, words, texts, 64) == pytest.approx(own, rel=0.01)
+
+
+def test_the_share_of_names_named_again():
+    assert evaluate.named_again(["Mia saw Tom. Mia ran.", "Tom slept."]) == pytest.approx(1 / 4)
+    assert evaluate.named_again(["Nobody was there; Timbuktu was far."]) == 0, "a place is no first name"
+
+
+@pytest.mark.parametrize("late", [0, 1], ids=["knows what comes", "is a token late"])
+def test_keeping_people_straight_is_measured_at_their_names_and_pronouns(late):
+    words = tokenizer.load(Path(bookkit.model("gpt2")))
+
+    class Oracle:
+        device = "cpu"
+
+        def __call__(self, input_ids):
+            scores = torch.nn.functional.one_hot(input_ids.roll(late - 1, dims=1), len(words)).float()
+            return SimpleNamespace(logits=scores)
+
+    story = "Once Mia met Tom. Mia said that she knew his name. When Mia left, Tom waved."
+    found = evaluate.people(Oracle(), words, [story], ["Mia and Mia"], 64)
+    assert (found["again"], found["pronouns"]) == (3, 2)
+    assert found["right_name"] == found["right_pronoun"] == 1 - late
+    assert found["share_again"] == {"stories": 0.6, "written": 0.5}
+    assert evaluate.people(Oracle(), words, [story], [], 8)["again"] == 1, "no more than the context is read"
 
 
 def test_new_stories_from_known_scene_types_follow_those_of_training():
