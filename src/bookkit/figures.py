@@ -107,8 +107,8 @@ def svg(figure: Figure, alt: str) -> str:
     for colour, variable in _VARIABLES.items():
         text = re.sub(f"(fill|stroke|stop-color): {colour}", rf"\1: {variable}", text, flags=re.IGNORECASE)
     text = re.sub(r"data:image/png;base64,([\w+/=\s]+)", _as_webp, text)
-    # A hundredth of a point is finer than any screen; matplotlib writes a millionth.
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    # A hundredth of a point is finer than any screen; matplotlib writes a millionth. What is written stays as it is.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag[0]), text)
     # Text names matplotlib's list of fonts; the page's sans serves better.
     text = re.sub(r"font-family: [^;\"]*", "font-family: var(--book-sans, sans-serif)", text)
     text = re.sub(r"font: ([^;\"]*?\d[\d.]*px) [^;\"]*", r"font: \1 var(--book-sans, sans-serif)", text)

@@ -15,7 +15,7 @@ import torch
 import bookkit
 from bookkit import models
 from bookkit.errors import BookError
-from training.pocket_gpt2 import checkpoints, corpus, evaluate, settings, tokenizer
+from training.pocket_gpt2 import checkpoints, corpus, evaluate, people, settings, tokenizer
 from training.pocket_gpt2.__main__ import main
 from training.pocket_gpt2.ngram import KneserNey
 from training.pocket_gpt2.story_engine import english, questions, scenes, stories, world
@@ -200,8 +200,8 @@ def test_the_yardstick_is_measured_as_the_model_is(work):
 
 
 def test_the_share_of_names_named_again():
-    assert evaluate.named_again(["Mia saw Tom. Mia ran.", "Tom slept."]) == pytest.approx(1 / 4)
-    assert evaluate.named_again(["Nobody was there; Timbuktu was far."]) == 0, "a place is no first name"
+    assert people.named_again(["Mia saw Tom. Mia ran.", "Tom slept."]) == pytest.approx(1 / 4)
+    assert people.named_again(["Nobody was there; Timbuktu was far."]) == 0, "a place is no first name"
 
 
 @pytest.mark.parametrize("late", [0, 1], ids=["knows what comes", "is a token late"])
@@ -216,11 +216,50 @@ def test_keeping_people_straight_is_measured_at_their_names_and_pronouns(late):
             return SimpleNamespace(logits=scores)
 
     story = "Once Mia met Tom. Mia said that she knew his name. When Mia left, Tom waved."
-    found = evaluate.people(Oracle(), words, [story], ["Mia and Mia"], 64)
+    found = people.people(Oracle(), words, [story], ["Mia and Mia"], 64)
     assert (found["again"], found["pronouns"]) == (3, 2)
     assert found["right_name"] == found["right_pronoun"] == 1 - late
     assert found["share_again"] == {"stories": 0.6, "written": 0.5}
-    assert evaluate.people(Oracle(), words, [story], [], 8)["again"] == 1, "no more than the context is read"
+    assert people.people(Oracle(), words, [story], [], 8)["again"] == 1, "no more than the context is read"
+
+
+def test_every_parameter_has_one_optimizer():
+    from training.pocket_gpt2.train import new_model, optimizers
+
+    config = settings.settings()
+    model = new_model(config["model"], config["tokenizer"]["entries"], 0, 0.0)
+    taught = optimizers(model, config["training"])
+    counted = [p for optimizer in taught.values() for group in optimizer.param_groups for p in group["params"]]
+    assert {id(p) for p in counted} == {id(p) for p in model.parameters()}
+    assert len(counted) == len(list(model.parameters()))
+    matrices = taught["muon"].param_groups[0]["params"]
+    assert len(matrices) == 4 * 4 and model.transformer.wte.weight.shape not in {p.shape for p in matrices}
+
+
+def test_a_name_counts_as_often_as_its_weight_says():
+    from training.pocket_gpt2.train import losses
+
+    rows = torch.tensor([[0, 1, 2]])
+    scores = torch.tensor([[[0.0, 3.0, 0.0], [0.0, 0.0, 1.0], [9.0, 9.0, 9.0]]])
+    first, second = (-torch.log_softmax(scores[0, i], -1)[i + 1] for i in range(2))
+    goal, plain = losses(scores, rows, torch.tensor([1.0, 1.0, 9.0]))
+    assert goal.item() == pytest.approx((first + 9 * second).item() / 10)
+    assert plain.item() == pytest.approx((first + second).item() / 2)
+
+
+def test_texts_of_a_row_do_not_see_each_other():
+    from training.pocket_gpt2.train import new_model, places
+
+    config = settings.settings(smoke=True)
+    model = new_model(config["model"], 32, 0, 0.0).eval()
+    row = torch.tensor([[7, 8, 9, 0, 5, 6, 7, 0, 3, 4]])
+    assert places(row, 0).tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1, 2]]
+    with torch.no_grad():
+        together = model(input_ids=row, position_ids=places(row, 0), use_cache=False).logits
+        alone = model(input_ids=row[:, 3:7]).logits
+        mixed = model(input_ids=row).logits
+    assert torch.allclose(together[:, 3:7], alone, atol=1e-5)
+    assert not torch.allclose(mixed[:, 3:7], alone, atol=1e-3)
 
 
 def test_new_stories_from_known_scene_types_follow_those_of_training():

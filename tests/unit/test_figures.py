@@ -46,6 +46,13 @@ def test_the_picture_is_well_formed_scales_and_names_no_other_host(figure):
     assert not re.search(r"(href|src|url)[=(]\W*https?:", svg)
 
 
+def test_coordinates_are_short_and_written_numbers_whole(figure):
+    figure.axes[0].text(0.5, 0.5, "0.00281 in all")
+    text = figures.svg(figure, "a line")
+    assert "0.00281 in all" in text
+    assert not re.search(r'd="[^"]*\.\d{3}', text)
+
+
 def test_ids_differ_between_figures(figure):
     ids = [set(re.findall(r'id="(p[0-9a-f]+)"', figures.svg(figure, alt="A line"))) for _ in range(2)]
     assert ids[0] and not ids[0] & ids[1], "clip paths of two figures on a page must not meet"

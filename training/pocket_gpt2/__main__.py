@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from bookkit.errors import BookError
-from training.pocket_gpt2 import corpus, settings, tokenizer
+from training.pocket_gpt2 import corpus, people, settings, tokenizer
 
 SHIPPED = "pocket-gpt2"  # folder of the model as the book ships it
 
@@ -58,7 +58,9 @@ def _run(work: Path, config: dict, folder: Path, **options):
     from training.pocket_gpt2.train import train
 
     words = tokenizer.load(work / "tokenizer")
-    return train(_tokens(work), folder, config, len(words), words.convert_tokens_to_ids(tokenizer.END), **options)
+    names = sorted(set.union(*people.beginnings(words).values()))
+    end = words.convert_tokens_to_ids(tokenizer.END)
+    return train(_tokens(work), folder, config, len(words), end, names, **options)
 
 
 def train_step(work: Path, config: dict, stop_after: int | None = None) -> None:
