@@ -80,7 +80,8 @@ def test_a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(open_page
     assert few["count"] < 10 and few["entropy"] < bars.evaluate(at, own)["entropy"]
     tree.evaluate("(host) => host.bookkit.unfold(1)")
     assert tree.evaluate("(host) => host.bookkit.now.step") == 1
-    assert len(tree.evaluate("(host) => host.bookkit.greedy")) == 6
+    greedy = tree.evaluate("(host) => host.bookkit.greedy")
+    assert greedy[0] == "0,0" and greedy[-1] != "5,0", "greedy search leads at first; in the end it lost or is dropped"
     visit.assert_quiet()
 
 
