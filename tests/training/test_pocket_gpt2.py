@@ -174,6 +174,7 @@ def work(own_accelerator, tmp_path_factory):
     """The whole chain in small, once."""
     folder = tmp_path_factory.mktemp("pocket-gpt2")
     assert main(["all", "--smoke", "--work", str(folder)]) == 0
+    assert main(["again", "--smoke", "--work", str(folder)]) == 0
     return folder / "smoke"
 
 
@@ -283,6 +284,16 @@ def test_the_model_loads_as_gpt2(work):
     text = 'Mia\'s café — naïve “quotes”, 12 € and 🙂\n\nTom said, "Yes."'
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     assert {path.name for path in (work / "pocket-gpt2").iterdir()} >= {"vocab.json", "merges.txt", "tokenizer.json"}
+
+
+def test_another_seed_is_another_run_measured_alike(work):
+    report = json.loads((work / "results.json").read_text(encoding="utf-8"))
+    again = json.loads((work / "again.json").read_text(encoding="utf-8"))
+    assert again["seed"] == settings.settings(smoke=True)["seed"] + 1
+    assert set(again["fit"]) == set(report["fit"]) and set(again["people"]) == set(report["people"])
+    for name, figures in again["fit"].items():
+        assert figures["five_gram_bits_per_byte"] == report["fit"][name]["five_gram_bits_per_byte"]
+        assert figures["bits_per_byte"] != report["fit"][name]["bits_per_byte"]
 
 
 def test_an_exported_model_above_the_limit_is_refused(work, tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ sweep       train every size for a while and compare
 train       train the chosen size, or go on where it stopped
 export      write the model as the book ships it
 evaluate    measure what is shipped and write results.json
+again       run the recipe with another seed and measure in brief: how much of the figures is luck
 publish     carry model, results and log into the repository and write the passport
 all         corpus, tokenizer, sweep, train, export, evaluate
 """
@@ -116,6 +117,20 @@ def evaluate_step(work: Path, config: dict) -> None:
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
+def again_step(work: Path, config: dict) -> None:
+    """Train once more, with the next seed, and write again.json."""
+    from training.pocket_gpt2.evaluate import briefly
+
+    other = config | {"seed": config["seed"] + 1}
+    model, log = _run(work, other, work / "again")
+    report = briefly(
+        model, tokenizer.load(work / "tokenizer"), corpus.load(work / "corpus"), _tokens(work)["train"], other
+    )
+    report["validation_loss"] = log[-1]["validation_loss"]
+    (work / "again.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=1))
+
+
 def publish_step(work: Path, config: dict) -> None:
     """Carry model, results and log into the repository and write the passport."""
     from training.pocket_gpt2 import passport
@@ -131,6 +146,7 @@ STEPS = {
     "train": [train_step],
     "export": [export_step],
     "evaluate": [evaluate_step],
+    "again": [again_step],
     "publish": [publish_step],
     "all": [corpus_step, tokenizer_step, sweep_step, train_step, export_step, evaluate_step],
 }

@@ -337,6 +337,21 @@ def load_judge(role: str | None):
     return AutoModelForCausalLM.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(path)
 
 
+def _people(model, tokenizer, config: dict) -> dict:
+    options, context = config["evaluation"], config["model"]["context"]
+    rows = engine_rows(options["continuations"], "train", first=config["corpus"]["engine"]["train"])
+    told = [row["text"] for row in rows if row["kind"] == "story"]
+    written = write(model, tokenizer, [""] * options["written"], context - 1, config["seed"], sampled=True)
+    return people(model, tokenizer, told, written, context)
+
+
+def briefly(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
+    """The figures that need no judge, "fit" and "people", to compare runs; arguments as of :func:`evaluate`."""
+    model.eval()
+    fit = fits(model, tokenizer, KneserNey(train, len(tokenizer)), corpus, config)
+    return {"seed": config["seed"], "fit": fit, "people": _people(model, tokenizer, config)}
+
+
 def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     """Every figure of the passport.
 
@@ -356,10 +371,7 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     engine = [row["text"] for row in corpus["test"] if row["source"] == "engine"]
     report["fluency"] = fluency(model, tokenizer, engine, options, context, seed, judge)
     report["consistency"] = consistency(model, tokenizer, baseline, options["questions"], context)
-    rows = engine_rows(options["continuations"], "train", first=config["corpus"]["engine"]["train"])
-    told = [row["text"] for row in rows if row["kind"] == "story"]
-    written = write(model, tokenizer, [""] * options["written"], context - 1, seed, sampled=True)
-    report["people"] = people(model, tokenizer, told, written, context)
+    report["people"] = _people(model, tokenizer, config)
     samples = [
         {
             "seed": seed + number,
@@ -379,4 +391,4 @@ def evaluate(model, tokenizer, corpus, train: np.ndarray, config: dict) -> dict:
     return report
 
 
-__all__ = ["Question", "evaluate", "fit", "fits", "fluency", "consistency", "surprise", "write", "yardstick"]
+__all__ = ["Question", "briefly", "evaluate", "fit", "fits", "fluency", "consistency", "surprise", "write", "yardstick"]

@@ -114,6 +114,23 @@ def _consistency(consistency: dict, kinds: list[str]) -> list[str]:
     ]
 
 
+def _again(results: dict, log: list[dict], again: dict) -> list[str]:
+    """The shipped run and the one with another seed, figure by figure."""
+    pair = (results, again)
+    texts = {"test/engine": "new scene types, bits per byte", "test/novels": "a new novel, bits per byte"}
+    texts["known/engine"] = "known scene types, bits per byte"
+    ends = (log[-1]["validation_loss"], again["validation_loss"])
+    return [
+        _row("validation loss at the end, nats per token", *(f"{loss:.3f}" for loss in ends)),
+        *(_row(title, *(f"{run['fit'][key]['bits_per_byte']:.3f}" for run in pair)) for key, title in texts.items()),
+        _row("the right name", *(percent(run["people"]["right_name"]) for run in pair)),
+        _row("the right pronoun", *(percent(run["people"]["right_pronoun"]) for run in pair)),
+        _row(
+            "names named again, in its own texts", *(percent(run["people"]["share_again"]["written"]) for run in pair)
+        ),
+    ]
+
+
 def _sample(sample: dict) -> str:
     paragraphs = sample["text"].strip().split("\n\n")
     text = "\n>\n> ".join(
@@ -184,6 +201,8 @@ def page(report: dict, log: list[dict]) -> str:
         share_50=percent(results["memorisation"]["share_of_50_token_runs"]),
         sample_tokens=model["context"] - 1,
         samples="\n\n".join(map(_sample, results["samples"])),
+        again_seed=report["again"]["seed"],
+        again_rows="\n".join(_again(results, log, report["again"])),
     )
 
 
@@ -201,7 +220,12 @@ def publish(work: Path, config: dict, shipped: Path) -> dict:
     Raises:
         BookError: a step of the recipe has not been run.
     """
-    names = {"results": "results.json", "corpus": "corpus/statistics.json", "sweep": "sweep.json"}
+    names = {
+        "results": "results.json",
+        "corpus": "corpus/statistics.json",
+        "sweep": "sweep.json",
+        "again": "again.json",
+    }
     for path in [shipped, work / "run/log.jsonl", *(work / name for name in names.values())]:
         if not path.exists():
             raise BookError(f"{path} is not there: run the steps of the recipe before `publish`.")

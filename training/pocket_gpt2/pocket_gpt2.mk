@@ -1,4 +1,4 @@
-# The recipe of pocket-gpt2. Steps: make pocket-gpt2-corpus, -tokenizer, -sweep, -train, -evaluate.
+# The recipe of pocket-gpt2. Steps: make pocket-gpt2-corpus, -tokenizer, -sweep, -train, -evaluate, -again.
 # What it makes goes to POCKET_GPT2_DIR, else to a folder of the user's cache.
 .PHONY: pocket-gpt2 pocket-gpt2-smoke
 
