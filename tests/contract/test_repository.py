@@ -38,6 +38,17 @@ def test_no_file_is_too_large():
     assert not large, f"larger than 45 MB: {large}; store less, or split it"
 
 
+def test_a_checkout_keeps_every_byte(tmp_path):
+    """With Windows' usual setting, git would turn line ends round, and no recorded hash would hold."""
+    small = [path.relative_to(ROOT).as_posix() for path in files_in_git() if path.stat().st_size < MEGABYTE]
+    convert = ["git", "-c", "core.autocrlf=true", "checkout-index", f"--prefix={tmp_path}/", "-z", "--stdin"]
+    listed = subprocess.run(["git", "ls-files", "-z", *small], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(convert, cwd=ROOT, input=listed, check=True)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    turned = [str(path.relative_to(tmp_path)) for path in written if b"\r\n" in path.read_bytes()]
+    assert len(written) > 100 and not turned, f"{turned}: extend .gitattributes"
+
+
 def is_pickle(path: Path) -> bool:
     """Whether a file is a pickle by its name or by its first bytes (protocol 2 to 5)."""
     with open(path, "rb") as file:
