@@ -3,7 +3,7 @@
 #   make pocket-diffusion POCKET_CONFIG=gpu    on a GPU
 POCKET_CONFIG  ?= cpu
 POCKET_MINUTES ?= 90
-POCKET_RUN := PYTHONPATH=.:src $(PY) -m training.pocket_diffusion
+POCKET_RUN := $(PY) -m training.pocket_diffusion
 
 .PHONY: pocket-diffusion pocket-diffusion-smoke pocket-diffusion-evaluate pocket-diffusion-publish
 
@@ -15,9 +15,9 @@ pocket-diffusion-smoke: env  ## run that whole recipe at toy size, without netwo
 	@$(POCKET_RUN) --smoke
 
 pocket-diffusion-evaluate: env  ## score the trained pocket-diffusion (under ten minutes)
-	@PYTHONPATH=.:src $(PY) -m training.pocket_diffusion.evaluate --quick \
+	@$(PY) -m training.pocket_diffusion.evaluate --quick \
 		--config training/pocket_diffusion/configs/$(POCKET_CONFIG).json
 
 pocket-diffusion-publish: env  ## ship the trained pocket-diffusion: weights, registry, passport
-	@PYTHONPATH=.:src $(PY) -m training.pocket_diffusion.publish \
+	@$(PY) -m training.pocket_diffusion.publish \
 		--config training/pocket_diffusion/configs/$(POCKET_CONFIG).json
