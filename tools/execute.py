@@ -26,7 +26,7 @@ from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
-from bookkit import meter, models, notebooks
+from bookkit import files, meter, models, notebooks
 from bookkit.errors import BookError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,7 +112,7 @@ def execute(path: Path) -> Path:
         cached = None
     if cached is not None and executed.exists() and record.exists():
         if json.loads(record.read_text())["fingerprint"] == wanted:
-            notebooks.write_text(executed, nbformat.writes(cache.merge_match_into_notebook(notebook)[1]))
+            files.write_text(executed, nbformat.writes(cache.merge_match_into_notebook(notebook)[1]))
             return executed
     if cached is not None:
         cache.remove_cache(cached.pk)
@@ -131,8 +131,8 @@ def execute(path: Path) -> Path:
         "cores": os.cpu_count(),
         "fingerprint": wanted,
     }
-    notebooks.write_text(executed, nbformat.writes(notebook))
-    notebooks.write_text(record, json.dumps(measured, indent=1) + "\n")
+    files.write_text(executed, nbformat.writes(notebook))
+    files.write_text(record, json.dumps(measured, indent=1) + "\n")
     # Sphinx re-reads a source whose modification time is newer than its last reading.
     path.touch()
     print(f"executed {path.stem} in {reading.seconds:.0f} s, peak {reading.peak_bytes / 1e9:.2f} GB", flush=True)

@@ -10,7 +10,7 @@ the page shows the one that fits. Their colours are those of book/_static/book.c
 import re
 from pathlib import Path
 
-from bookkit import notebooks
+from bookkit import files, notebooks
 
 ROOT = Path(__file__).resolve().parent.parent
 TAG = "opening-picture"
@@ -42,7 +42,7 @@ def main() -> None:
                 svg = re.search(r"<svg.*</svg>", html, re.DOTALL).group()
                 for suffix, colours in (("", light), ("-dark", dark)):
                     target = ROOT / "book/_static/openings" / f"{path.stem}{suffix}.svg"
-                    notebooks.write_text(target, standalone(svg, colours))
+                    files.write_text(target, standalone(svg, colours))
                     print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB")
 
 

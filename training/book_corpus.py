@@ -8,8 +8,8 @@ its figures. Making it anew changes the figures of every sweep that read it: run
 
 import lzma
 
-from bookkit import passages
-from bookkit.models import root
+from bookkit.ask import passages
+from bookkit.paths import root
 
 
 def main() -> None:

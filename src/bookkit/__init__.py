@@ -5,6 +5,7 @@ and trl stay in the notebooks, where a reader can see them.
 """
 
 from bookkit.errors import BookError
-from bookkit.models import data, mode, model, read_text, revision
+from bookkit.models import mode, model, revision
+from bookkit.paths import data, read_text
 
 __all__ = ["BookError", "data", "mode", "model", "read_text", "revision"]

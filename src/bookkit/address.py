@@ -4,13 +4,12 @@ The Colab cell of every chapter, the README, the citation file and the launch li
 repository, and some of them that of the published pages. ``python -m bookkit address URL`` changes them all.
 """
 
-import contextlib
-import os
 import re
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from bookkit.errors import BookError
+from bookkit.files import write_all
 
 PLACES = (
     "_config.yml",
@@ -63,7 +62,7 @@ def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
     url = _checked(url, segments=2)
     pages = old_pages if pages is None else _checked(pages, segments=0)
 
-    changed: dict[Path, str] = {}
+    changed: dict[Path, bytes] = {}
     for path in sorted({path for pattern in PLACES for path in root.glob(pattern)}):
         try:
             text = path.read_bytes().decode("utf-8")
@@ -78,8 +77,8 @@ def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
         if path.name == "_config.yml":
             new = _set(new, "html", "baseurl", pages)
         if new != text:
-            changed[path] = new
-    _write_all(changed)
+            changed[path] = new.encode()
+    write_all(changed)
     return [path.relative_to(root) for path in changed]
 
 
@@ -108,22 +107,3 @@ def _set(text: str, section: str, key: str, value: str) -> str:
     """One value of ``_config.yml``, with everything around it left as it is."""
     pattern = rf'(?m)(^{section}:.*\n(?:[ #].*\n|\n)*?  {key}: *)("[^"\n]*"|[^\s#]*)'
     return re.sub(pattern, lambda match: f'{match[1]}"{value}"', text, count=1)
-
-
-def _write_all(texts: dict[Path, str]) -> None:
-    """Write every file beside its place first, and rename only when all of them are there."""
-    parts = {path: path.with_name(f".{path.name}.part") for path in texts}
-    try:
-        for path, part in parts.items():
-            part.write_bytes(texts[path].encode("utf-8"))
-            part.chmod(path.stat().st_mode & 0o777)
-        for path, part in parts.items():
-            os.replace(part, path)
-    except OSError as error:
-        raise BookError(
-            f"{path} cannot be written ({error.strerror}): check the disk and its permissions."
-        ) from error
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)

@@ -41,9 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     fetch = command(_fetch, "fetch", "fetch the models of the registry into the cache, and check them")
-    fetch.add_argument(
-        "roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all shipped)"
-    )
+    fetch.add_argument("roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all shipped)")
     fetch.add_argument("--verify", action="store_true", help="compute the sha256 of what is there already")
 
     ask = command(_ask, "ask", "answer a question from the book, with the sections that the answer comes from")
@@ -66,15 +64,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from bookkit import models
+    from bookkit import fetch
 
-    models.fetch(options.roles, verify=options.verify, say=lambda line: print(line, flush=True))
+    fetch.fetch(options.roles, verify=options.verify, say=lambda line: print(line, flush=True))
 
 
 def _ask(options: argparse.Namespace) -> None:
-    from bookkit import ask
+    from bookkit.ask import answer
 
-    ask.ask(" ".join(options.question))
+    answer.ask(" ".join(options.question))
 
 
 def _student(options: argparse.Namespace) -> None:
@@ -84,22 +82,22 @@ def _student(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    from bookkit import models, status
+    from bookkit import paths, status
 
-    for line in status.update(models.root()):
+    for line in status.update(paths.root()):
         print(line)
 
 
 def _address(options: argparse.Namespace) -> None:
-    from bookkit import address, models
+    from bookkit import address, paths
 
-    for path in address.write(models.root(), options.url, pages=options.pages):
+    for path in address.write(paths.root(), options.url, pages=options.pages):
         print(path)
 
 
 def _strip(options: argparse.Namespace) -> None:
-    from bookkit import models, notebooks
+    from bookkit import notebooks, paths
 
-    for path in options.notebooks or sorted((models.root() / "notebooks").glob("*.ipynb")):
+    for path in options.notebooks or sorted((paths.root() / "notebooks").glob("*.ipynb")):
         if notebooks.strip(path):
             print(path)

@@ -7,8 +7,6 @@ timings, widget state, editor metadata) is removed, so that a diff shows what an
 
 import copy
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -16,6 +14,7 @@ import yaml
 from nbformat import NotebookNode
 
 from bookkit.errors import BookError
+from bookkit.files import write_text
 
 KEEP_TAG = "nbval-check-output"
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -191,26 +190,3 @@ def strip(path: str | Path) -> bool:
 def dumps(notebook: NotebookNode) -> str:
     """A notebook as text, always the same for the same content: sorted keys, indent 1, a final newline."""
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT).rstrip("\n") + "\n"
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or the new one, never a half; leave an equal file alone."""
-    path = Path(path)
-    if path.exists() and path.read_bytes() == text.encode():
-        return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise BookError(f"{path} cannot be written ({error.strerror}); choose another folder.") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise BookError(f"{path} cannot be written ({error.strerror}); choose another folder.") from None
-        raise

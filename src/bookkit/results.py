@@ -5,15 +5,14 @@ keeps the figures in ``data/results/NAME.json`` beside the seeds, the command an
 went into them. A chapter calls :func:`read`, which refuses figures whose files have changed since.
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from bookkit.errors import BookError
-from bookkit.models import root
+from bookkit.files import sha256, write_text
+from bookkit.paths import root
 
 FOLDER = "data/results"
 _KEYS = {"command", "seeds", "sha256", "figures"}
@@ -30,7 +29,7 @@ def write(name: str, figures: Any, *, command: str, seeds: Iterable[int], inputs
         inputs: code, data and models that went into them, as paths below the root of the book.
 
     Raises:
-        BookError: an input is missing.
+        BookError: an input is missing, or the file cannot be written.
     """
     record = {
         "command": command,
@@ -39,10 +38,7 @@ def write(name: str, figures: Any, *, command: str, seeds: Iterable[int], inputs
         "figures": figures,
     }
     target = root() / FOLDER / f"{name}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(part, target)
+    write_text(target, json.dumps(record, indent=1, allow_nan=False) + "\n")
     return target
 
 
@@ -90,8 +86,7 @@ def _changed(record: dict) -> list[str]:
 def _sha256(path: str) -> str | None:
     """The hash of a file below the root, None where there is none."""
     try:
-        with (root() / path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(root() / path)
     except OSError:
         return None
 

@@ -6,7 +6,7 @@ import platform
 import re
 from pathlib import Path
 
-from bookkit import notebooks
+from bookkit import files, notebooks
 from bookkit.errors import BookError
 
 LABEL = re.compile(r"<!-- price:begin -->.*?<!-- price:end -->", re.DOTALL)
@@ -64,7 +64,7 @@ def update(root: Path) -> list[str]:
         status["chapters"][reading.stem] = entry
         _write_label(notebook, price_label(entry))
         lines.append(f"{reading.stem:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
-    notebooks.write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
+    files.write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
     return lines
 
 
@@ -73,7 +73,7 @@ def _write_label(notebook: Path, label: str) -> None:
     for cell in nb.cells:
         if cell.cell_type == "markdown" and LABEL.search(cell.source):
             cell.source = LABEL.sub(lambda _: label, cell.source)
-            notebooks.write_text(notebook, notebooks.dumps(nb))
+            files.write_text(notebook, notebooks.dumps(nb))
             return
     raise BookError(
         f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives."

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-from bookkit import passages
+from bookkit.ask import passages
 
 
 @pytest.fixture(scope="module")

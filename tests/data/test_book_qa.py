@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from conftest import ROOT
 
-from bookkit import passages
+from bookkit.ask import passages
 
 PATH = ROOT / "data" / "questions" / "book_qa.jsonl"
 SEED = 14

@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
-from bookkit import models
+from bookkit import paths
 from bookkit.errors import BookError
 from training import registry
 from training.pocket_diffusion import __main__ as chain
@@ -352,7 +352,7 @@ def words(page: str) -> str:
 
 def test_publishing_ships_what_was_measured(smoke, tmp_path):
     (tmp_path / "data").mkdir()
-    before = (models.root() / "data/models.yml").read_text(encoding="utf-8")
+    before = (paths.root() / "data/models.yml").read_text(encoding="utf-8")
     (tmp_path / "data/models.yml").write_text(before, encoding="utf-8")
     publish.publish(smoke, tmp_path)
     after = yaml.safe_load((tmp_path / "data/models.yml").read_text(encoding="utf-8"))["roles"]

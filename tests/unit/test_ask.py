@@ -1,4 +1,4 @@
-"""bookkit.ask: finding, answering, refusing, and what goes wrong, with small stand-ins for the models."""
+"""bookkit.ask.answer: finding, answering, refusing, and what goes wrong, with small stand-ins for the models."""
 
 import json
 import subprocess
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from bookkit import BookError, ask, models, passages
+from bookkit import BookError, models
+from bookkit.ask import answer, passages
 
 CATS = "Cats sleep in the warm kitchen. They eat fish in the evening."
 DOGS = "Dogs guard the old gate. They bark at strangers."
@@ -37,7 +38,7 @@ def said():
 @pytest.fixture
 def search(tmp_path, said):
     def make(sections=SECTIONS, embedder="small", embed=embed):
-        return ask.Search(sections, tmp_path / "ask", embed, embedder, said.append)
+        return answer.Search(sections, tmp_path / "ask", embed, embedder, said.append)
 
     return make
 
@@ -106,9 +107,9 @@ def test_a_search_over_another_book_is_refused_in_the_midst(search):
 
 
 def test_the_answer_is_streamed_and_its_section_named(search, said, monkeypatch):
-    monkeypatch.setattr("bookkit.ask.link", lambda section: f"link:{section.anchor}")
+    monkeypatch.setattr("bookkit.ask.answer.link", lambda section: f"link:{section.anchor}")
     bits, reply = [], replying("Answer: in the kitchen [1]")
-    cited = ask.ask("  Where do\ncats sleep? ", say=said.append, write=bits.append, search=search(), reply=reply)
+    cited = answer.ask("  Where do\ncats sleep? ", say=said.append, write=bits.append, search=search(), reply=reply)
     assert "".join(bits).strip() == "Answer: in the kitchen [1]" and len(bits) > 4
     assert [piece.section.title for piece in cited] == ["Cats"]
     assert said[1:] == ["", "[1] Animals › Cats\n    link:cats"]
@@ -117,13 +118,13 @@ def test_the_answer_is_streamed_and_its_section_named(search, said, monkeypatch)
 
 def test_the_model_may_refuse(search, said):
     reply = replying("The context does not say.")
-    cited = ask.ask("Do cats fish?", say=said.append, write=lambda bit: None, search=search(), reply=reply)
+    cited = answer.ask("Do cats fish?", say=said.append, write=lambda bit: None, search=search(), reply=reply)
     assert cited == [] and said[1] == "\nNearest to the question:" and said[2].startswith("[1] Animals › Cats")
 
 
 def test_an_answer_without_a_passage_shows_all(search, said):
     reply = replying("Meow [7]")
-    assert not ask.ask("Do cats sleep?", say=said.append, write=lambda bit: None, search=search(), reply=reply)
+    assert not answer.ask("Do cats sleep?", say=said.append, write=lambda bit: None, search=search(), reply=reply)
     assert "names no passage" in said[1] and len(said) > 3
 
 
@@ -131,7 +132,7 @@ def test_what_is_far_from_the_book_is_refused_without_the_model(search, said):
     def never(messages, write):
         raise AssertionError("was asked")
 
-    assert ask.ask("Quantum chromodynamics?", say=said.append, search=search(), reply=never) == []
+    assert answer.ask("Quantum chromodynamics?", say=said.append, search=search(), reply=never) == []
     assert said[-1] == "The book does not say."
 
 
@@ -139,8 +140,8 @@ def test_the_prompt_is_the_house_format():
     from training.grounded_qa import house
 
     item = {"passages": ["One.", "Two\nlines."], "question": "Which?"}
-    assert ask.prompt(item["passages"], item["question"]) == house.prompt(item)
-    assert house.ABSTENTION == ask._house()["abstention"]
+    assert answer.prompt(item["passages"], item["question"]) == house.prompt(item)
+    assert house.ABSTENTION == answer._house()["abstention"]
 
 
 def test_links_lead_to_the_built_page_or_to_the_published_or_to_the_source(tmp_path, monkeypatch):
@@ -149,13 +150,13 @@ def test_links_lead_to_the_built_page_or_to_the_published_or_to_the_source(tmp_p
     config = tmp_path / "_config.yml"
     config.write_text("repository: {url: 'https://github.com/A/B'}")
     monkeypatch.setenv("BOOK_ROOT", str(tmp_path))
-    assert ask.link(SECTIONS[0]) == "book/animals.md#cats"
+    assert answer.link(SECTIONS[0]) == "book/animals.md#cats"
     config.write_text("repository: {url: 'https://github.com/A/B'}\nhtml: {baseurl: 'https://a.github.io/B/'}")
-    assert ask.link(SECTIONS[0]) == "https://a.github.io/B/book/animals.html#cats"
+    assert answer.link(SECTIONS[0]) == "https://a.github.io/B/book/animals.html#cats"
     page = tmp_path / "_build" / "html" / "book" / "animals.html"
     page.parent.mkdir(parents=True)
     page.write_text("")
-    assert ask.link(SECTIONS[0]) == f"{page.as_uri()}#cats"
+    assert answer.link(SECTIONS[0]) == f"{page.as_uri()}#cats"
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def test_links_lead_to_the_built_page_or_to_the_published_or_to_the_source(tmp_p
 )
 def test_bad_questions(question, says):
     with pytest.raises(BookError, match=says):
-        ask.ask(question, say=print)
+        answer.ask(question, say=print)
 
 
 def test_a_book_without_text(search):
@@ -178,16 +179,16 @@ def test_a_model_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("BOOKKIT_CACHE", str(tmp_path))
     monkeypatch.setenv("BOOK_MODELS", "pocket")
     with pytest.raises(BookError, match="python -m bookkit fetch"):
-        ask.ask("What is a token?", say=print)
+        answer.ask("What is a token?", say=print)
 
 
 def test_a_missing_package(monkeypatch):
     def missing(say):
         raise ModuleNotFoundError("No module named 'chromadb'", name="chromadb")
 
-    monkeypatch.setattr(ask, "_search", missing)
+    monkeypatch.setattr(answer, "_search", missing)
     with pytest.raises(BookError, match="needs the package chromadb: pip install"):
-        ask.ask("What is a token?", say=print)
+        answer.ask("What is a token?", say=print)
 
 
 def test_a_damaged_index(search, tmp_path):
@@ -208,7 +209,7 @@ sys.stdin.read()
 
 def test_a_locked_index(search, tmp_path, monkeypatch):
     search()
-    monkeypatch.setattr(ask, "PATIENCE", 0.2)
+    monkeypatch.setattr(answer, "PATIENCE", 0.2)
     command = [sys.executable, "-c", LOCK, str(tmp_path / "ask" / "chroma.sqlite3")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"locked\n"
@@ -221,7 +222,7 @@ def test_a_locked_index(search, tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_written(tmp_path, said):
     (tmp_path / "file").write_text("")
     with pytest.raises(BookError, match="cannot be used"):
-        ask.Search(SECTIONS, tmp_path / "file" / "ask", embed, "small", said.append)
+        answer.Search(SECTIONS, tmp_path / "file" / "ask", embed, "small", said.append)
 
 
 def test_an_adapter_is_used_once_it_is_shipped(monkeypatch):
@@ -230,7 +231,7 @@ def test_an_adapter_is_used_once_it_is_shipped(monkeypatch):
     monkeypatch.setattr(models, "registry", lambda: roles)
     monkeypatch.setenv("BOOK_MODELS", "pocket")
     with pytest.raises(BookError, match="data/models/none is damaged"):
-        ask._chat()
+        answer._chat()
 
 
 def test_the_house_format_is_where_the_module_looks():

@@ -66,7 +66,7 @@ def test_a_sentence_over_several_lines_is_still_told_in_one(monkeypatch, capsys)
     def fail(*_, **__):
         raise BookError("The first line\n  and the second.")
 
-    monkeypatch.setattr("bookkit.models.fetch", fail)
+    monkeypatch.setattr("bookkit.fetch.fetch", fail)
     assert cli.main(["fetch"]) == 1
     assert capsys.readouterr().err == "bookkit: The first line and the second.\n"
 
@@ -75,7 +75,7 @@ def test_interruption_is_no_traceback(monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bookkit.models.fetch", interrupt)
+    monkeypatch.setattr("bookkit.fetch.fetch", interrupt)
     assert cli.main(["fetch"]) == 130
     assert capsys.readouterr().err == "bookkit: Interrupted.\n"
 
@@ -83,7 +83,7 @@ def test_interruption_is_no_traceback(monkeypatch, capsys):
 def test_fetch_passes_its_words_on(monkeypatch, capsys):
     seen = {}
     monkeypatch.setattr(
-        "bookkit.models.fetch",
+        "bookkit.fetch.fetch",
         lambda roles, verify, say: seen.update(roles=roles, verify=verify) or say("fine"),
     )
     assert cli.main(["fetch", "chat", "embedder", "--verify"]) == 0
@@ -93,7 +93,7 @@ def test_fetch_passes_its_words_on(monkeypatch, capsys):
 
 def test_ask_passes_its_words_on(monkeypatch):
     seen = []
-    monkeypatch.setattr("bookkit.ask.ask", seen.append)
+    monkeypatch.setattr("bookkit.ask.answer.ask", seen.append)
     assert cli.main(["ask", "What", "is a token?"]) == 0 and seen == ["What is a token?"]
 
 
@@ -213,15 +213,15 @@ def test_a_file_that_cannot_be_read_changes_nothing(book):
 
 def test_a_full_disk_changes_nothing(book, monkeypatch):
     before = texts(book)
-    real, written = Path.write_bytes, []
+    real, written = os.fdopen, []
 
-    def fills_up(self, content):
-        written.append(self)
+    def fills_up(handle, mode):
+        written.append(handle)
         if len(written) == 3:
             raise OSError(28, "No space left on device")
-        return real(self, content)
+        return real(handle, mode)
 
-    monkeypatch.setattr(Path, "write_bytes", fills_up)
+    monkeypatch.setattr(os, "fdopen", fills_up)
     with pytest.raises(BookError, match="No space left"):
         address.write(book, NEW)
     assert texts(book) == before

@@ -1,10 +1,10 @@
-"""bookkit.documents: a reader's own documents, whole and broken."""
+"""bookkit.ask.documents: a reader's own documents, whole and broken."""
 
 import json
 
 import pytest
 
-from bookkit import documents
+from bookkit.ask import documents
 from bookkit.errors import BookError
 
 HTML = """<!doctype html><html><head><title>The  pool</title><style>p {color: red}</style></head><body>

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hub_standin import Hub
 
-from bookkit import models
+from bookkit import models, paths
 
 pytestmark = pytest.mark.network_stub
 
@@ -75,9 +75,7 @@ def run(hub_url: str, home: Path, *words: str, **extra: str) -> subprocess.Compl
         **extra,
     }
     command = [sys.executable, *words]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=180, cwd=models.root()
-    )
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, cwd=paths.root())
 
 
 def load(hub_url: str, home: Path, revision: str = 'bookkit.revision("gpt2")', **extra: str) -> dict:

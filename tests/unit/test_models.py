@@ -19,7 +19,8 @@ import pytest
 import yaml
 
 import bookkit
-from bookkit import BookError, models
+from bookkit import BookError, files, models, paths
+from bookkit import fetch as fetching
 
 ROLES = {"gpt2", "chat", "embedder", "judge", "grounded-qa", "controlnet", "text-to-image"}
 FILES = {"config.json": b'{"model_type": "tiny"}', "part/weights.safetensors": bytes(range(256)) * 40}
@@ -100,7 +101,7 @@ def book(tmp_path, monkeypatch) -> Book:
 
 def fetch(*roles: str, **options: bool) -> list[str]:
     said: list[str] = []
-    models.fetch(roles, say=said.append, **options)
+    fetching.fetch(roles, say=said.append, **options)
     return said
 
 
@@ -125,7 +126,7 @@ def test_registry_entry_is_complete(role):
     entry = models.registry()[role]
     pocket, hub = entry["pocket"], entry["hub"]
     assert entry["title"]
-    assert (models.root() / pocket["passport"]).is_file()
+    assert (paths.root() / pocket["passport"]).is_file()
     assert pocket["kind"] in {"wheel", "repository", "dependency", "later"}
     if pocket["kind"] != "later":
         assert pocket["licence"] and pocket["bytes"] > 0 and pocket["parameters"] >= 0
@@ -345,40 +346,49 @@ def test_read_only_file_system(book, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(models.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(fetching.tempfile, "mkdtemp", refuse)
     assert "Read-only file system" in sentence(fetch)
 
 
 def test_too_little_room_is_said_before_the_download(book, monkeypatch):
     room = shutil.disk_usage(book.root)._replace(free=1000)
-    monkeypatch.setattr(models.shutil, "disk_usage", lambda _: room)
-    monkeypatch.setattr(models, "_download", lambda *_: pytest.fail("downloaded all the same"))
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: room)
+    monkeypatch.setattr(fetching, "_download", lambda *_: pytest.fail("downloaded all the same"))
     assert "full" in sentence(fetch)
     assert book.left_in_cache() == []
 
 
-@pytest.mark.parametrize("step", ["_unpack", "_write_manifest", "_publish"])
+@pytest.mark.parametrize("step", ["_unpack", "_publish"])
 def test_full_disk_at_any_step_leaves_nothing(book, monkeypatch, step):
-    real = getattr(models, step)
+    real = getattr(fetching, step)
 
     def fills_up(first, *rest):
         if step != "_publish":
             real(first, *rest)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(models, step, fills_up)
+    monkeypatch.setattr(fetching, step, fills_up)
     assert "full" in sentence(fetch)
     assert book.left_in_cache() == []
-    monkeypatch.setattr(models, step, real)
+    monkeypatch.setattr(fetching, step, real)
     fetch()
     bookkit.model("tiny")
+
+
+def test_full_disk_below_the_manifest_leaves_nothing(book, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files.os, "replace", full)
+    assert f"The disk of the cache {book.cache} is full" in sentence(fetch)
+    assert book.left_in_cache() == []
 
 
 def test_interrupted_fetch_leaves_nothing(book, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models, "_write_manifest", interrupt)
+    monkeypatch.setattr(files, "write_manifest", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch()
     assert book.left_in_cache() == []
@@ -441,10 +451,10 @@ def test_root_that_is_not_a_book(monkeypatch, tmp_path):
 
 def test_relative_cache_lies_below_the_root(book, monkeypatch):
     monkeypatch.setenv("BOOKKIT_CACHE", "_build/cache")
-    assert models.cache() == book.root.resolve() / "_build" / "cache"
+    assert paths.cache() == book.root.resolve() / "_build" / "cache"
     monkeypatch.delenv("BOOKKIT_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert models.cache() == Path("/somewhere/bookkit")
+    assert paths.cache() == Path("/somewhere/bookkit")
 
 
 # --- the real vocabularies and models -----------------------------------------------------------------------

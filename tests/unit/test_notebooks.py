@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from conftest import FIXTURES, MINI
 
-from bookkit import notebooks
+from bookkit import files, notebooks
 from bookkit.errors import BookError
 
 MINI_CHAPTER = MINI / "notebooks" / "01_mini.ipynb"
@@ -91,9 +91,7 @@ def test_only_printed_text_of_kept_cells_stays(mini):
     kept, plain = cells["c08"], cells["c15"]
     stream = nbformat.v4.new_output("stream", name="stdout", text="a")
     plain.outputs, plain.execution_count = [stream], 4
-    result = nbformat.v4.new_output(
-        "execute_result", data={"text/plain": "3"}, metadata={"x": 1}, execution_count=9
-    )
+    result = nbformat.v4.new_output("execute_result", data={"text/plain": "3"}, metadata={"x": 1}, execution_count=9)
     kept.outputs, kept.execution_count = [stream, dict(stream, text="b"), result], 9
     clean = {cell.id: cell for cell in notebooks.stripped(nbformat.from_dict(mini)).cells}
     assert (clean["c15"].outputs, clean["c15"].execution_count) == ([], None)
@@ -178,18 +176,16 @@ def test_strip_writes_only_what_changed(draft):
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(draft, monkeypatch):
     before = draft.read_bytes()
-    monkeypatch.setattr(
-        os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(BookError, match="No space left"):
-        notebooks.write_text(draft, "half")
+        files.write_text(draft, "half")
     assert draft.read_bytes() == before and list(draft.parent.iterdir()) == [draft]
 
 
 def test_writing_where_one_may_not(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(BookError, match="cannot be written"):
-        notebooks.write_text(tmp_path / "file" / "x.ipynb", "text")
+        files.write_text(tmp_path / "file" / "x.ipynb", "text")
 
 
 def test_nbval_accepts_what_strip_keeps(draft, tmp_path):

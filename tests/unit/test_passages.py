@@ -1,4 +1,4 @@
-"""bookkit.passages: pages and notebooks cut at their headings."""
+"""bookkit.ask.passages: pages and notebooks cut at their headings."""
 
 import lzma
 import re
@@ -9,7 +9,8 @@ import pytest
 from conftest import ROOT
 from docutils.nodes import make_id
 
-from bookkit import notebooks, passages
+from bookkit import notebooks
+from bookkit.ask import passages
 from bookkit.errors import BookError
 
 PAGE = """---
@@ -70,27 +71,6 @@ def test_text_is_what_a_reader_sees(root):
     assert first == "See the glossary and a cat.\n\n# no heading\n$ make cats"
     assert second == "| Cat | Weight |\n| Mia | 3 < 4 |\n\nParagraph"
     assert third == "quoted words"
-
-
-@pytest.mark.parametrize(
-    ("markdown", "text"),
-    [
-        ("[`gpt2`](gpt2.md)", "gpt2"),
-        ("`<|endoftext|>` and `a * b * c`", "<|endoftext|> and a * b * c"),
-        ("``a ` b``", "a ` b"),
-        ("**bold with *both* inside**", "bold with both inside"),
-        ("2 * 3 * 4 and a_b_c", "2 * 3 * 4 and a_b_c"),
-        ("$x_{1}^{*}$ costs 5$", "$x_{1}^{*}$ costs 5$"),
-        ("{kbd}`Ctrl` is a key", "Ctrl is a key"),
-        ("[Read](a.md){.button-link .quiet}", "Read"),
-        ("(target)=\nText", "Text"),
-        (r"an asterisk \* and a bar \|", "an asterisk * and a bar |"),
-        ("[(A, 2001)](x.md#a)<!-- gone -->", "(A, 2001)"),
-        ("", ""),
-    ],
-)
-def test_plain(markdown, text):
-    assert passages.plain(markdown) == text
 
 
 def test_equal_headings_get_anchors_of_their_own(tmp_path):

@@ -1,4 +1,4 @@
-"""bookkit.stores: the same index in three vector databases, and what goes wrong with them."""
+"""bookkit.ask.stores: the same index in three vector databases, and what goes wrong with them."""
 
 import socket
 import subprocess
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from bookkit import stores
+from bookkit.ask import stores
 from bookkit.errors import BookError
 
 RNG = np.random.default_rng(0)

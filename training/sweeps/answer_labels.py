@@ -13,7 +13,8 @@ import json
 from pathlib import Path
 
 import bookkit
-from bookkit import models, passages, results
+from bookkit import paths, results
+from bookkit.ask import passages
 from bookkit.errors import BookError
 from training.grounded_qa import house
 from training.sweeps import rag
@@ -85,7 +86,7 @@ def main() -> None:
     questions = [json.loads(line) for line in bookkit.read_text(rag.QUESTIONS).splitlines()]
     texts = [text for _, text in rag.cut(passages.frozen(), "sentence")]
     lines = sheet(results.read("rag_answers")["systems"], {q["id"]: q["question"] for q in questions}, texts)
-    write(models.root() / "data" / PATH, lines)
+    write(paths.root() / "data" / PATH, lines)
     print(f"data/{PATH}: {len(lines)} answers to label")
 
 

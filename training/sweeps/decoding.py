@@ -131,7 +131,7 @@ def main() -> None:
         command=f"python training/sweeps/{NAME}.py",
         seeds=[SEED],
         inputs=[
-            Path(__file__).resolve().relative_to(bookkit.models.root()).as_posix(),
+            Path(__file__).resolve().relative_to(bookkit.paths.root()).as_posix(),
             f"data/{CORPUS}",
             "data/models/pocket-gpt2/model.safetensors",
             "data/models/pocket-gpt2/tokenizer.json",

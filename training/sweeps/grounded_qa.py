@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from bookkit import models, results
+from bookkit import paths, results
 from bookkit.errors import BookError
 from training.grounded_qa import base, data, evaluate, settings
 from training.grounded_qa.__main__ import PUBLIC_NAME
@@ -123,7 +123,7 @@ def main() -> None:
     torch.manual_seed(0)
     config = settings.settings(changes=tuple(args.set))
     report = measure(settings.work_folder(args.work), config, settings.DATA)
-    root = models.root()
+    root = paths.root()
     inputs = ["training/sweeps/grounded_qa.py", "training/grounded_qa/house.py"]
     inputs += [(settings.DATA / f"{split}.jsonl").relative_to(root).as_posix() for split in data.SPLITS]
     inputs += [f"data/models/{base.SHIPPED}/adapter_model.safetensors"]

@@ -10,7 +10,7 @@
     python -m training.sweeps.rag --part all
     python -m training.sweeps.rag --smoke          # every part in small, with a model of random weights, into _build
 
-Everything is measured on the frozen text (`bookkit.passages.frozen`), and question by question, so that the chapter can
+Everything is measured on the frozen text (`passages.frozen`), and question by question, so that the chapter can
 compute paired intervals. Where a decision is made from the figures, only the tuning half takes part. Interrupt whenever
 you like: vectors and replies are kept below _build/sweeps/rag as they come. Where the role grounded-qa is shipped, its
 adapter answers everything, and the chat model as it is what is compared with that; else the chat model answers all.
@@ -30,8 +30,9 @@ import numpy as np
 import torch
 
 import bookkit
-from bookkit import models, passages, results
-from bookkit.passages import Section
+from bookkit import models, paths, results
+from bookkit.ask import passages
+from bookkit.ask.passages import Section
 from training.grounded_qa import evaluate, house
 
 PARTS = ("cuts", "rerank", "answers", "middle", "pages", "poison", "scale")
@@ -130,7 +131,7 @@ class Bench:
 
     def __init__(self, smoke: bool = False, kept: Path | None = None):
         self.smoke = smoke
-        self.kept = kept or models.root() / "_build" / "sweeps" / ("rag-smoke" if smoke else "rag")
+        self.kept = kept or paths.root() / "_build" / "sweeps" / ("rag-smoke" if smoke else "rag")
         self.kept.mkdir(parents=True, exist_ok=True)
         self.questions = [json.loads(line) for line in bookkit.read_text(QUESTIONS).splitlines()]
         self.sections = passages.frozen()
@@ -286,7 +287,7 @@ class Bench:
             return path
         inputs = ["training/sweeps/rag.py", f"data/{passages.FROZEN}", f"data/{QUESTIONS}", *extra]
         if self.adapter() and extra:
-            inputs.append((self.adapter() / ADAPTER).relative_to(models.root()).as_posix())
+            inputs.append((self.adapter() / ADAPTER).relative_to(paths.root()).as_posix())
         return results.write(name, figures, command=command, seeds=[SEED], inputs=inputs)
 
 

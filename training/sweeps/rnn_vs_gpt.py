@@ -155,7 +155,7 @@ def main() -> None:
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(bookkit.data(TOKENIZER))
     data, entries = streams(tokenizer), len(tokenizer)
-    work = bookkit.models.root() / "_build" / "sweeps" / NAME
+    work = bookkit.paths.root() / "_build" / "sweeps" / NAME
     work.mkdir(parents=True, exist_ok=True)
 
     def once(kind: str, seed: int, rate: float, seconds: float) -> dict:
@@ -189,7 +189,7 @@ def main() -> None:
         command=f"python training/sweeps/{NAME}.py",
         seeds=[TRIAL_SEED, *SEEDS],
         inputs=[
-            Path(__file__).resolve().relative_to(bookkit.models.root()).as_posix(),
+            Path(__file__).resolve().relative_to(bookkit.paths.root()).as_posix(),
             f"data/{CORPUS}",
             f"data/{TOKENIZER}/tokenizer.json",
         ],

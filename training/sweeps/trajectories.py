@@ -212,7 +212,7 @@ def main() -> None:
             runs = [pictures(pipe, prompts, seed, GUIDANCE, number) for seed in SEEDS]
             report["samplers"][name][str(number)] = packed([judges(run) for run in runs])
         print(name, flush=True)
-    folder = bookkit.models.root() / "data/models"
+    folder = bookkit.paths.root() / "data/models"
     path = results.write(
         NAME,
         report,
@@ -221,7 +221,7 @@ def main() -> None:
         inputs=[
             f"training/sweeps/{NAME}.py",
             *(
-                p.relative_to(bookkit.models.root()).as_posix()
+                p.relative_to(bookkit.paths.root()).as_posix()
                 for p in sorted(folder.glob("pocket-[dj]*/**/*.safetensors"))
             ),
         ],

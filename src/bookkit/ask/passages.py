@@ -6,44 +6,20 @@ cuts one document, :func:`book` all that ``_toc.yml`` lists. :func:`frozen` is t
 measured on that text stays true when a page is edited.
 """
 
-import html
 import json
 import lzma
 import re
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookkit import models, notebooks
+from bookkit import notebooks, paths
+from bookkit.ask import markdown
 from bookkit.errors import BookError
 
 PROSE, OUTPUT, CODE = "prose", "output", "code"
 SUFFIXES = (".ipynb", ".md")
 FROZEN = "corpora/book/sections.jsonl.xz"
-
-_HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
-_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_SILENT = re.compile(r"<!--.*?-->|<(svg|style|script)\b.*?</\1>", re.DOTALL)
-# Fenced code, code spans and formulas: Markdown means nothing inside them.
-_VERBATIM = re.compile(
-    r"(?ms)^ {0,3}(?P<fence>`{3,}|~{3,})(?P<info>[^\n`]*)\n(?P<block>.*?)^ {0,3}(?P=fence)[`~]*[ \t]*$"
-    r"|(?P<ticks>`+)(?P<span>[^`].*?)(?<!`)(?P=ticks)(?!`)"
-    r"|(?P<formula>\$\$.+?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?!\d))"
-)
-_EMPHASIS = re.compile(r"(?<![\w*\\])(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*\\])\1(?![\w*])", re.DOTALL)
-_CLEANING = [
-    (re.compile(r"!?\[([^\[\]]*)\]\((?:[^()\s]|\([^()]*\))*(?:\s+\"[^\"]*\")?\)"), r"\1"),  # links and pictures
-    (re.compile(r"(?m)^\([\w:.-]+\)=[ \t]*$"), ""),  # explicit targets
-    (re.compile(r"(?m)^:{3,}.*$"), ""),  # the marks around a colon fence
-    (re.compile(r"\{[.#][^{}\n]*\}|\{[a-z:-]+\}(?=\0)"), ""),  # attributes and roles
-    (re.compile(r"</?[a-zA-Z][^<>]*>"), ""),
-    (re.compile(r"(?m)^[ \t]*(?:>[ \t]?)+"), ""),  # quotations
-    (re.compile(r"(?m)^[ \t]*\|[ \t:|-]+\|[ \t]*$\n?"), ""),  # the rule below a table's head
-    *2 * [(_EMPHASIS, r"\2")],  # twice: one may stand inside another
-    (re.compile(r"\\([\\`*_{}\[\]()#+.!|<>$-])"), r"\1"),
-]
 
 
 @dataclass(frozen=True)
@@ -88,7 +64,7 @@ def book(root: str | Path | None = None) -> list[Section]:
     Raises:
         BookError: there is no book, or a page that is listed cannot be read.
     """
-    root = Path(root or models.root())
+    root = Path(root or paths.root())
     return [section for document in documents(root) for section in sections(document, root)]
 
 
@@ -122,7 +98,7 @@ def frozen() -> list[Section]:
     Raises:
         BookError: the file is missing or damaged.
     """
-    path = models.data(FROZEN)
+    path = paths.data(FROZEN)
     try:
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             found = [_load(line) for line in lines]
@@ -158,7 +134,7 @@ def documents(root: str | Path | None = None) -> list[str]:
     Raises:
         BookError: there is no book, or it lists a page that does not exist.
     """
-    root = Path(root or models.root())
+    root = Path(root or paths.root())
     found = []
     try:
         listed = notebooks.pages(root)
@@ -187,55 +163,12 @@ def sections(document: str | Path, root: str | Path | None = None) -> list[Secti
         BookError: the file is missing, is no UTF-8 text, is a notebook that is not valid JSON, or is of
             another kind.
     """
-    path = Path(root or models.root()) / document
+    path = Path(root or paths.root()) / document
     name = Path(document).as_posix()
     if path.suffix not in SUFFIXES:
         raise BookError(f"{name} is neither a notebook nor a Markdown page; its name must end in .ipynb or .md.")
     cells = _cells(path) if path.suffix == ".ipynb" else [(PROSE, _read(path))]
     return list(_cut(name, cells))
-
-
-def anchor(title: str) -> str:
-    """The address that Sphinx gives a heading: ``4. What a model must remember`` is at ``#what-a-model-must-remember``.
-
-    Lower case, accents dropped, one hyphen for whatever is no letter or digit, no digits at the start. (Docutils
-    also spells out a few letters such as ß, which no heading of the book has.)
-
-    Args:
-        title: the heading as a reader sees it.
-
-    Returns:
-        The anchor; empty where the heading has no Latin letter.
-    """
-    plain = unicodedata.normalize("NFKD", title.lower()).encode("ascii", "ignore").decode("ascii")
-    return re.sub(r"^[-0-9]+|-+$", "", re.sub(r"[^a-z0-9]+", "-", " ".join(plain.split())))
-
-
-def plain(markdown: str) -> str:
-    """Markdown as a reader sees it: links by their text, pictures by their description, no marks and no tags.
-
-    Code and formulas stay as they are; drawings, comments and MyST's directives are left out.
-
-    Args:
-        markdown: CommonMark with MyST's additions and HTML.
-    """
-    kept: list[str] = []
-
-    def keep(match: re.Match) -> str:
-        if match["fence"]:
-            text = "" if match["info"].strip().startswith("{") else match["block"].rstrip("\n")
-        else:
-            text = match["span"] or match["formula"]
-        kept.append(text)
-        return f"\0{len(kept) - 1}\0"
-
-    text = _VERBATIM.sub(keep, _SILENT.sub("", markdown))
-    for pattern, replacement in _CLEANING:
-        text = pattern.sub(replacement, text)
-    text = html.unescape(text)
-    text = re.sub(r"\0(\d+)\0", lambda match: kept[int(match[1])], text)
-    text = re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
 def _read(path: Path) -> str:
@@ -248,7 +181,7 @@ def _read(path: Path) -> str:
         raise BookError(f"{path} cannot be read ({error.strerror}); check its permissions.") from None
     except UnicodeDecodeError:
         raise BookError(f"{path.name} is not UTF-8 text; save it again as UTF-8.") from None
-    return _FRONT_MATTER.sub("", text)
+    return markdown.body(text)
 
 
 def _cells(path: Path) -> Iterator[tuple[str, str]]:
@@ -273,38 +206,18 @@ def _cut(document: str, cells) -> Iterator[Section]:
         return Section(document, tuple(title for _, title in trail), here, level, tuple(parts))
 
     for kind, source in cells:
-        for heading, text in _at_headings(source) if kind == PROSE else [(None, source)]:
+        for heading, text in markdown.at_headings(source) if kind == PROSE else [(None, source)]:
             if heading:
                 if trail or parts:
                     yield section()
                 level, title = heading
                 trail = [entry for entry in trail if entry[0] < level] + [(level, title)]
-                here, parts = _unused(anchor(title), used), []
-            shown = plain(text) if kind == PROSE else text.strip("\n")
+                here, parts = _unused(markdown.anchor(title), used), []
+            shown = markdown.plain(text) if kind == PROSE else text.strip("\n")
             if shown:
                 parts.append((kind, shown))
     if trail or parts:
         yield section()
-
-
-def _at_headings(markdown: str) -> Iterator[tuple[tuple[int, str] | None, str]]:
-    """Markdown cut at its headings: each heading as (level, title), or None before the first, and the text below."""
-    heading, lines, fence = None, [], ""
-    for line in _SILENT.sub("", markdown).split("\n"):
-        mark = _FENCE.match(line)
-        if mark and not fence:
-            fence = mark[1]
-        elif mark and mark[1].startswith(fence) and not mark[2].strip():
-            fence = ""
-        found = None if fence or mark else _HEADING.match(line)
-        if found:
-            if heading or any(lines):
-                yield heading, "\n".join(lines)
-            heading, lines = (len(found[1]), plain(found[2])), []
-        else:
-            lines.append(line)
-    if heading or any(lines):
-        yield heading, "\n".join(lines)
 
 
 def _unused(name: str, used: set[str]) -> str:

@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bookkit import address, four_bits, models, passages, stores
+from bookkit import address, four_bits, models, paths
+from bookkit.ask import passages, stores
+from bookkit.ask.passages import Section
 from bookkit.errors import BookError
-from bookkit.passages import Section
 
 if TYPE_CHECKING:
     import numpy as np
@@ -184,7 +185,7 @@ def prompt(texts: list[str], question: str) -> list[dict]:
 
 def link(section: Section) -> str:
     """Where a section can be read: on the built page, else on the published one, else in the source."""
-    root = models.root()
+    root = paths.root()
     built = root / "_build" / "html" / Path(section.document).with_suffix(".html")
     if built.is_file():
         return f"{built.as_uri()}#{section.anchor}"
@@ -199,7 +200,7 @@ def _words(text: str) -> list[str]:
 
 
 def _house() -> dict:
-    return json.loads(models.read_text("corpora/grounded_qa/house_format.json"))
+    return json.loads(paths.read_text("corpora/grounded_qa/house_format.json"))
 
 
 def _to_terminal(text: str) -> None:
@@ -217,7 +218,7 @@ def _search(say: Callable) -> Search:
     def embed(texts: list[str]) -> "np.ndarray":
         return model.encode(texts, batch_size=32, normalize_embeddings=True, show_progress_bar=False)
 
-    folder = models.cache() / "ask"
+    folder = paths.cache() / "ask"
     return Search(passages.book(), folder, embed, f"{Path(name).name} {revision}", say)
 
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bookkit import passages
+from bookkit.ask import passages
+from bookkit.ask.passages import PROSE, Section
 from bookkit.errors import BookError
-from bookkit.passages import PROSE, Section
 
 _SKIPPED = ("script", "style", "noscript", "template", "nav", "head", "svg")
 _BLOCKS = (
