@@ -52,7 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it")
     student.add_argument("--handout", action="store_true", help="keep only the set-up and the exercises")
 
-    command(_status, "status", "carry the measured times into data/status.json and the price labels")
+    command(_status, "status", "carry the measured times into data/status.json and wherever they are shown")
+    command(_lists, "lists", "write the lists of chapters, the price labels and the set-up cells for Colab")
 
     address = command(_address, "address", "write the address of the published repository wherever it stands")
     address.add_argument("url", metavar="URL", help="https://github.com/OWNER/REPOSITORY")
@@ -86,6 +87,14 @@ def _status(options: argparse.Namespace) -> None:
 
     for line in status.update(paths.root()):
         print(line)
+    _lists(options)
+
+
+def _lists(options: argparse.Namespace) -> None:
+    from bookkit import lists, paths
+
+    for path in lists.write(paths.root()):
+        print(path)
 
 
 def _address(options: argparse.Namespace) -> None:

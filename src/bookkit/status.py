@@ -1,14 +1,19 @@
-"""Execution status: what each chapter took, kept in data/status.json and shown as its price label."""
+"""Execution status: what each chapter and each command took, and on which machine, kept in data/status.json.
+
+The status page shows it, README names the times of the commands, and every chapter bears its price label.
+"""
 
 import json
-import os
-import platform
 import re
 from pathlib import Path
 
-from bookkit import files, notebooks
+from nbformat import NotebookNode
+
+from bookkit import files, machine
 from bookkit.errors import BookError
 
+COMMANDS = "_build/meter/commands.json"
+LANES = "_build/portable/summary.json"
 LABEL = re.compile(r"<!-- price:begin -->.*?<!-- price:end -->", re.DOTALL)
 
 
@@ -37,8 +42,23 @@ def read(root: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def note_command(root: Path, name: str, seconds: float) -> None:
+    """Note what a command took, until `update` carries it into data/status.json.
+
+    Args:
+        root: the repository.
+        name: "book" (every chapter executed), "book again" (nothing changed) or "test".
+        seconds: its wall-clock time, set-up apart.
+
+    Raises:
+        BookError: the note cannot be written.
+    """
+    noted = _noted(root / COMMANDS)
+    files.write_text(root / COMMANDS, json.dumps(noted | {name: round(seconds, 1)}, indent=1) + "\n")
+
+
 def update(root: Path) -> list[str]:
-    """Carry the last execution's measurements into data/status.json and the price labels.
+    """Carry the last measurements into data/status.json: chapters, commands, lanes, and the machine.
 
     Args:
         root: the repository.
@@ -49,32 +69,50 @@ def update(root: Path) -> list[str]:
     Raises:
         BookError: nothing has been executed yet.
     """
-    readings = sorted((root / "_build/meter").glob("*.json"))
-    if not readings:
+    names = sorted(path.stem for path in root.glob("notebooks/*.ipynb"))
+    readings = {name: root / f"_build/meter/{name}.json" for name in names}
+    if not any(path.exists() for path in readings.values()):
         raise BookError("No chapter has been executed yet: run 'make book' first.")
     status = read(root)
-    status["machine"] = {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()}
+    status["machine"] = machine.describe()
     lines = []
-    for reading in readings:
-        notebook = root / "notebooks" / f"{reading.stem}.ipynb"
-        if not notebook.exists():
+    for name, reading in readings.items():
+        if not reading.exists():
             continue
-        measured = json.loads(reading.read_text())
-        entry = {key: measured[key] for key in ("seconds", "peak_mb", "download_mb", "cells", "cores")}
-        status["chapters"][reading.stem] = entry
-        _write_label(notebook, price_label(entry))
-        lines.append(f"{reading.stem:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
+        values = json.loads(reading.read_text(encoding="utf-8"))
+        entry = {key: values[key] for key in ("seconds", "peak_mb", "download_mb", "cells", "cores")}
+        status["chapters"][name] = entry
+        lines.append(f"{name:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
+    status["commands"] = status.get("commands", {}) | _noted(root / COMMANDS)
+    for row in _noted(root / LANES).get("rows", []):
+        if row["passed"]:
+            status.setdefault("lanes", {}).setdefault(row["lane"], {})[row["chapter"]] = round(row["seconds"], 1)
     files.write_text(root / "data/status.json", json.dumps(status, indent=1, sort_keys=True) + "\n")
     return lines
 
 
-def _write_label(notebook: Path, label: str) -> None:
-    nb = notebooks.read(notebook)
-    for cell in nb.cells:
+def _noted(path: Path) -> dict:
+    """A file of measurements below _build; empty where there is none, or where a run was cut off in it."""
+    try:
+        noted = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {"rows": noted}
+
+
+def put_label(notebook: NotebookNode, name: str, chapter: dict) -> None:
+    """Put the price label between its marks.
+
+    Args:
+        notebook: the chapter, changed in place.
+        name: its file name, for the message.
+        chapter: its entry in data/status.json.
+
+    Raises:
+        BookError: the chapter has no place for the label.
+    """
+    for cell in notebook.cells:
         if cell.cell_type == "markdown" and LABEL.search(cell.source):
-            cell.source = LABEL.sub(lambda _: label, cell.source)
-            files.write_text(notebook, notebooks.dumps(nb))
+            cell.source = LABEL.sub(lambda _: price_label(chapter), cell.source)
             return
-    raise BookError(
-        f"{notebook.name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives."
-    )
+    raise BookError(f"{name} has no price label: put <!-- price:begin --><!-- price:end --> below its objectives.")
