@@ -29,6 +29,8 @@ QUIET = {
 _NOTEBOOK_METADATA = ("kernelspec", "language_info", "bookkit", "execution", "mystnb")
 _CELL_METADATA = ("tags", "mystnb", "nbgrader", "bookkit", "cellView", "jupyter", "slideshow")
 _PLAIN_TEXT = {"text/plain"}
+_IN_LAB = "open it in JupyterLab and save it"
+_AFRESH = "take a fresh copy of it, or the version in git"
 
 
 def tags(cell: NotebookNode) -> list[str]:
@@ -72,55 +74,67 @@ def _pages(entry) -> list[str]:
 
 
 def read(path: str | Path) -> NotebookNode:
-    """Read a notebook, or say in one sentence why it cannot be used.
+    """Read a notebook as format 4.5, or say in one sentence why it cannot be used.
 
-    The book needs nbformat 4.5 (cells with ids) and a kernelspec: nbval, nbgrader and Colab rely on both.
+    Formats 4.0 to 4.4 have cells without ids, and VS Code, Colab and JupyterLab still write them: such a cell gets the
+    id of its place (``cell-3``), the same at every reading. A kernelspec must be there: nbval, nbgrader and Colab rely
+    on it.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = json.loads(text)
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise BookError(f"There is no notebook {path}; check the name.") from None
     except OSError as error:
         raise BookError(f"{path} cannot be read ({error.strerror}); check its permissions.") from None
     except UnicodeDecodeError:
-        raise BookError(f"{path.name} is not UTF-8 text; save it again as UTF-8 from JupyterLab.") from None
+        raise BookError(f"{path.name} is not UTF-8 text; {_AFRESH}.") from None
     except json.JSONDecodeError as error:
         raise BookError(
-            f"{path.name} is not valid JSON (line {error.lineno}); "
-            "look there for a merge mark or a cut, or take the version in git."
+            f"{path.name} is not valid JSON (line {error.lineno}); look there for a merge mark or a cut, or {_AFRESH}."
         ) from None
+    except RecursionError:
+        raise BookError(f"{path.name} is nested too deeply for a notebook; {_AFRESH}.") from None
     if problem := _flaw(raw):
         raise BookError(f"{path.name} {problem}.")
+    _add_ids(raw)
     try:
-        notebook = nbformat.v4.reads(text)
+        notebook = nbformat.v4.reads(json.dumps(raw))
         nbformat.validate(notebook)
     except (nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
         first = str(error).partition("\n")[0].rstrip(".")
-        raise BookError(
-            f"{path.name} does not fit the notebook format ({first}); save it again in JupyterLab."
-        ) from None
+        raise BookError(f"{path.name} does not fit the notebook format ({first}); {_AFRESH}.") from None
     return notebook
 
 
 def _flaw(raw) -> str | None:
     """What keeps parsed JSON from being a notebook of the book, as the rest of a sentence."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("cells"), list):
-        return "is JSON but not a notebook: it has no list of cells; save it again in JupyterLab"
-    major, minor = raw.get("nbformat"), raw.get("nbformat_minor")
-    if major != 4 or not isinstance(minor, int) or minor < 5:
-        return f"has notebook format {major}.{minor}, not 4.5; open it in JupyterLab and save it"
-    kernel = (raw.get("metadata") or {}).get("kernelspec") or {}
-    if not kernel.get("name"):
+    if not isinstance(raw, dict) or "nbformat" not in raw:
+        return f"is JSON but not a notebook; {_AFRESH}"
+    if raw["nbformat"] != 4 or not isinstance(raw.get("nbformat_minor"), int):
+        return f"has notebook format {raw['nbformat']}.{raw.get('nbformat_minor')}, not 4; {_IN_LAB}"
+    if not isinstance(raw.get("cells"), list) or not all(isinstance(cell, dict) for cell in raw["cells"]):
+        return f"is a notebook without a list of cells; {_AFRESH}"
+    metadata = raw.get("metadata")
+    kernel = metadata.get("kernelspec") if isinstance(metadata, dict) else None
+    if not isinstance(kernel, dict) or not kernel.get("name"):
         return "names no kernel (metadata.kernelspec); choose Python 3 as its kernel in JupyterLab, save it"
-    ids = [cell.get("id") if isinstance(cell, dict) else None for cell in raw["cells"]]
-    if None in ids:
-        return f"has no id in cell number {ids.index(None) + 1}; open it in JupyterLab and save it"
-    twice = next((name for name in ids if ids.count(name) > 1), None)
-    if twice:
-        return f"has two cells with the id {twice}; change one of the two"
+    ids = [cell["id"] for cell in raw["cells"] if cell.get("id") is not None]
+    if twice := next((name for name in ids if ids.count(name) > 1), None):
+        return f"has two cells with the id {twice}; {_IN_LAB}"
     return None
+
+
+def _add_ids(raw: dict) -> None:
+    """Give each cell without an id one that no other cell has, and say format 4.5."""
+    taken = [cell.get("id") for cell in raw["cells"]]
+    for number, cell in enumerate(raw["cells"], 1):
+        if cell.get("id") is None:
+            cell["id"] = f"cell-{number}"
+            while cell["id"] in taken:
+                cell["id"] += "-new"
+            taken.append(cell["id"])
+    raw["nbformat_minor"] = max(raw["nbformat_minor"], 5)
 
 
 def stripped(notebook: NotebookNode, name: str = "the notebook") -> NotebookNode:
@@ -181,7 +195,7 @@ def strip(path: str | Path) -> bool:
     """Clean a notebook for git, in place. Returns whether the file changed; see `stripped`."""
     path = Path(path)
     text = dumps(stripped(read(path), path.name))
-    if text == path.read_text(encoding="utf-8"):
+    if text.encode() == path.read_bytes():
         return False
     write_text(path, text)
     return True

@@ -55,11 +55,10 @@ def test_a_broken_table_of_contents(tmp_path, toc, told):
     [
         ("not_json", "not valid JSON"),
         ("not_utf8", "not UTF-8"),
-        ("no_cells", "no list of cells"),
+        ("no_cells", "JSON but not a notebook"),
         ("no_kernelspec", "names no kernel"),
-        ("no_ids", "no id in cell number 1"),
         ("same_ids", "two cells with the id a"),
-        ("old_format", "format 4.4, not 4.5"),
+        ("format_3", "format 3.0, not 4"),
         ("not_a_notebook", "does not fit the notebook format"),
         ("missing", "no notebook"),
     ],
@@ -67,6 +66,49 @@ def test_a_broken_table_of_contents(tmp_path, toc, told):
 def test_a_broken_notebook_is_told_in_one_sentence(name, told):
     with pytest.raises(BookError, match=told) as caught:
         notebooks.read(FIXTURES / f"{name}.ipynb")
+    assert is_one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["format_3", "same_ids"])
+def test_what_a_sentence_advises_makes_the_notebook_readable(name, tmp_path):
+    """ "Open it in JupyterLab and save it", carried out by the part of its server that does so."""
+    from jupyter_server.services.contents.largefilemanager import LargeFileManager
+
+    path = tmp_path / f"{name}.ipynb"
+    path.write_bytes((FIXTURES / path.name).read_bytes())
+    with pytest.raises(BookError, match="; open it in JupyterLab and save it"):
+        notebooks.read(path)
+    lab = LargeFileManager(root_dir=str(tmp_path))
+    lab.save(lab.get(path.name, type="notebook"), path.name)
+    assert notebooks.read(path).cells
+
+
+@pytest.mark.parametrize("minor", range(5))
+def test_older_notebooks_of_format_4_get_ids_by_place(draft, minor):
+    raw = json.loads(draft.read_text())
+    for cell in raw["cells"]:
+        del cell["id"]
+    raw["cells"][3]["id"] = "cell-5"  # what the fifth would get
+    draft.write_text(json.dumps(raw | {"nbformat_minor": minor}))
+    ids = [cell.id for cell in notebooks.read(draft).cells]
+    assert ids[:6] == ["cell-1", "cell-2", "cell-3", "cell-5", "cell-5-new", "cell-6"]
+    assert ids == [cell.id for cell in notebooks.read(draft).cells]
+    assert notebooks.strip(draft) is True and notebooks.strip(draft) is False
+    assert (notebooks.read(draft).nbformat_minor, [cell.id for cell in notebooks.read(draft).cells]) == (5, ids)
+
+
+def test_a_byte_order_mark_is_no_fault(draft):
+    clean = draft.read_bytes()
+    draft.write_bytes(b"\xef\xbb\xbf" + clean)
+    assert notebooks.strip(draft) is True and draft.read_bytes() == clean
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"nbformat": 4, "nbformat_minor": 5, "cells": [1]}', "null"])
+def test_json_that_no_notebook_holds(text, tmp_path):
+    path = tmp_path / "odd.ipynb"
+    path.write_text(text)
+    with pytest.raises(BookError, match="take a fresh copy of it") as caught:
+        notebooks.read(path)
     assert is_one_sentence(str(caught.value))
 
 
