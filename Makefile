@@ -40,10 +40,10 @@ lane-newest: models  ## run the notebooks on the newest releases
 	@$(PYTHON) tools/lane.py newest
 
 lab: models  ## open the notebooks in JupyterLab
-	@$(PY) -m jupyter lab --notebook-dir=. notebooks
+	@$(PY) -m jupyterlab --notebook-dir=. notebooks
 
 serve:  ## serve the built site on http://localhost:8000 (PORT=… for another port)
-	@$(PYTHON) tools/serve.py $(PORT)
+	@$(PYTHON) tools/serve.py "$(PORT)"
 
 status: book  ## carry measured times and opening pictures into the repository
 	@$(PY) -m bookkit status
@@ -53,7 +53,9 @@ strip: env  ## clean the notebooks for git
 	@$(PY) -m bookkit strip
 
 student: env  ## write student copies of every chapter into _build/student
-	@for notebook in notebooks/*.ipynb; do $(PY) -m bookkit student $$notebook; done
+	@failed=0; \
+	for notebook in notebooks/*.ipynb; do $(PY) -m bookkit student "$$notebook" || failed=1; done; \
+	exit $$failed
 
 clean:  ## remove the built site and the cached runs; .venv and the models stay
 	@rm -rf _build
