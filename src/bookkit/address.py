@@ -24,6 +24,8 @@ PLACES = (
 """The files that may hold the address, as patterns below the root."""
 
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*")
+# What stands after a repository in the addresses of its pages, on GitHub, GitLab, Gitea and Bitbucket.
+_INSIDE = frozenset("- blob branch commit commits issues pull pulls raw releases settings src tree wiki".split())
 _END = r"(?![A-Za-z0-9_~-])"
 # Services whose links hold OWNER/REPOSITORY in the middle.
 _LAUNCHERS = r"(colab\.research\.google\.com/github/|mybinder\.org/v2/gh/)"
@@ -59,8 +61,8 @@ def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
         BookError: an address is malformed, or a file cannot be read or written.
     """
     old_url, old_pages = read(root)
-    url = _checked(url, segments=2)
-    pages = old_pages if pages is None else _checked(pages, segments=0)
+    url = _repository(url)
+    pages = old_pages if pages is None else _site(pages)
 
     changed: dict[Path, bytes] = {}
     for path in sorted({path for pattern in PLACES for path in root.glob(pattern)}):
@@ -82,10 +84,29 @@ def write(root: Path, url: str, pages: str | None = None) -> list[Path]:
     return [path.relative_to(root) for path in changed]
 
 
-def _checked(url: str, segments: int) -> str:
+def _repository(url: str) -> str:
+    """The address of a repository: OWNER/REPOSITORY on a host, with groups above it where the host has them."""
+    example = "https://github.com/OWNER/REPOSITORY"
+    clean = _checked(url, example)
+    host, names = urlsplit(clean).hostname, urlsplit(clean).path.split("/")[1:]
+    most = 2 if host in ("github.com", "www.github.com") else len(names)
+    if not 2 <= len(names) <= most or _INSIDE.intersection(names[2:]):
+        raise BookError(f'"{url}" is not the address of a repository itself: write it like {example}.')
+    return clean
+
+
+def _site(url: str) -> str:
+    """The address below which the published pages stand."""
+    example = "https://OWNER.github.io/REPOSITORY"
+    clean = _checked(url, example)
+    if re.search(r"\.html?$", clean, re.IGNORECASE):
+        raise BookError(f'"{url}" is not the address of the whole site, but of a page: write it like {example}.')
+    return clean
+
+
+def _checked(url: str, example: str) -> str:
     clean = url.rstrip("/").removesuffix(".git")
-    if not _URL.fullmatch(clean) or len(urlsplit(clean).path.split("/")) - 1 < segments:
-        example = "https://github.com/OWNER/REPOSITORY" if segments else "https://OWNER.github.io/REPOSITORY"
+    if not _URL.fullmatch(clean):
         raise BookError(f'"{url}" is not an address that can be published: write it like {example}.')
     return clean
 

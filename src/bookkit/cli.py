@@ -1,8 +1,11 @@
 """The command line, ``python -m bookkit COMMAND``: each command calls one module and adds no logic."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bookkit.errors import BookError
@@ -15,18 +18,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``python -m bookkit``; those of the process where none are given.
 
     Returns:
-        The exit code: 0, 1 after a failure that was told in one line on standard error, 130 after Ctrl-C.
+        The exit code: 0, 1 after a failure that was told in one line on standard error, 130 after Ctrl-C, and 141
+        where whoever reads the output has closed it, as ``head`` does.
     """
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? for what it cannot
     try:
-        options.run(options)
+        try:
+            options = _parser().parse_args(arguments)
+            options.run(options)
+        finally:  # what lies in the buffer fails here, not when Python has ended
+            if sys.stdout:
+                sys.stdout.flush()
     except BookError as error:
-        print("bookkit:", " ".join(str(error).split()), file=sys.stderr)
-        return 1
+        return _told(str(error), 1)
     except KeyboardInterrupt:
-        print("bookkit: Interrupted.", file=sys.stderr)
-        return 130
+        return _told("Interrupted.", 130)
+    except BrokenPipeError:
+        _close_output()
+        return 141
+    except OSError as error:
+        _close_output()
+        return _told(f"{error.filename or 'The output'} cannot be read or written ({error.strerror}).", 1)
     return 0
+
+
+def _told(sentence: str, code: int) -> int:
+    """Print a sentence on standard error, in one line, and pass the exit code on."""
+    with suppress(OSError):
+        print("bookkit:", " ".join(sentence.split()), file=sys.stderr, flush=True)
+    return code
+
+
+def _close_output() -> None:
+    """Let nothing more be written to an output that takes nothing: Python would try again at its end."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -114,6 +114,72 @@ def test_strip_names_what_it_changed(monkeypatch, capsys):
     assert capsys.readouterr().out == "a.ipynb\n"
 
 
+# --- terminals ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "cp437"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {"LC_ALL": "C"},
+    ],
+)
+def test_a_terminal_that_is_not_utf_8_shows_what_it_can(environment):
+    done = bookkit("student", "–/κ.ipynb", **environment)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bookkit: There is no notebook ") and line.endswith(".ipynb; check the name.")
+    done = bookkit("strip", "--help", **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+PRINTS = """
+import sys
+from bookkit import cli, notebooks
+notebooks.strip = lambda path: True  # then its name is printed
+sys.exit(cli.main(["strip", *sys.argv[1:] * 5000]))
+"""
+
+
+def printing(output, *words: str, unbuffered: bool) -> subprocess.Popen:
+    """5,000 lines from a process of its own, its output where a test wants it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PRINTS, *words],
+        env=os.environ | {"PYTHONUNBUFFERED": "1" if unbuffered else ""},
+        stdout=output,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_a_closed_pipe_ends_quietly(unbuffered):
+    process = printing(subprocess.PIPE, "a.ipynb", unbuffered=unbuffered)
+    assert process.stdout.readline().strip() == b"a.ipynb"
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(30)) == (b"", 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("unbuffered", [False, True])
+def test_a_full_disk_under_the_output_is_told(unbuffered):
+    with open("/dev/full", "w") as full:
+        process = printing(full, "a.ipynb", unbuffered=unbuffered)
+        told = process.stderr.read().decode()
+    assert process.wait(30) == 1
+    assert told == "bookkit: The output cannot be read or written (No space left on device).\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such arguments")
+@pytest.mark.parametrize("words", [["student", b"\xff\xfe.ipynb"], ["fetch", b"\xe4"], ["address", b"\x80"]])
+def test_an_argument_that_is_not_utf_8_is_no_traceback(words):
+    done = subprocess.run([sys.executable, "-m", "bookkit", *words], capture_output=True, cwd=ROOT)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("bookkit: ") and "?" in line
+
+
 # --- the address of the book --------------------------------------------------------------------------------
 
 
@@ -202,6 +268,36 @@ def test_malformed_address_changes_nothing(book, url):
     with pytest.raises(BookError, match="OWNER/REPOSITORY"):
         address.write(book, "https://github.com/only-the-owner")
     assert texts(book) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://github.com/ada-l/cell_by.cell/blob/main/README.md",
+        "https://github.com/ada-l/cell_by.cell/settings/pages/",
+        "https://www.github.com/ada-l/cell_by.cell/notebooks",
+        "https://gitlab.com/group/part/book/-/tree/main",
+        "https://codeberg.org/ada-l/book/src/branch/main",
+    ],
+)
+def test_an_address_inside_the_repository_is_refused(book, url):
+    before = texts(book)
+    with pytest.raises(BookError, match="address of a repository itself: write it like https://github.com/OWNER/REPO"):
+        address.write(book, url)
+    assert texts(book) == before
+
+
+@pytest.mark.parametrize("page", ["/book/index.html", "/INDEX.HTM", "/notebooks/02_tokenization.html/"])
+def test_the_address_of_one_page_is_refused(book, page):
+    before = texts(book)
+    with pytest.raises(BookError, match="the whole site, but of a page"):
+        address.write(book, NEW, pages="https://ada-l.github.io/cell" + page)
+    assert texts(book) == before
+
+
+def test_groups_above_a_repository_are_part_of_its_address(book):
+    address.write(book, "https://gitlab.com/school/ai/book.git/", pages="http://localhost:8000")
+    assert address.read(book) == ("https://gitlab.com/school/ai/book", "http://localhost:8000")
 
 
 def test_a_file_that_cannot_be_read_changes_nothing(book):
