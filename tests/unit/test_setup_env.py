@@ -3,6 +3,8 @@
 import ast
 import builtins
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 from pathlib import Path
 
@@ -57,6 +59,35 @@ def test_full_disk(monkeypatch, capsys, tmp_path):
     assert "1.0 GB free" in refusal(capsys)
 
 
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ({"os.name": "nt"}, "inside WSL"),
+        ({"sys.platform": "darwin", "machine": "x86_64"}, "no build for Intel Macs"),
+        ({"sys.platform": "linux", "machine": "ppc64le"}, "no build for the processor ppc64le"),
+        ({"sys.platform": "linux", "libc": "aarch64-unknown-linux-musl"}, "has musl"),
+        ({"sys.maxsize": 2**31 - 1}, "has 32 bits"),
+    ],
+)
+def test_systems_without_pytorch(where, told, monkeypatch, capsys):
+    for name, value in where.items():
+        if name in ("os.name", "sys.platform", "sys.maxsize"):
+            monkeypatch.setattr(f"tools.setup_env.{name}", value)
+    monkeypatch.setattr(setup_env.platform, "machine", lambda: where.get("machine", "x86_64"))
+    monkeypatch.setattr(setup_env.sysconfig, "get_config_var", lambda name: where.get("libc"))
+    with pytest.raises(SystemExit):
+        setup_env.check_system()
+    message = capsys.readouterr().err
+    assert told in message and message.count("\n") == 1 and message.endswith(".\n")
+
+
+@pytest.mark.parametrize(("system", "machine"), [("darwin", "arm64"), ("linux", "aarch64"), ("linux", "x86_64")])
+def test_systems_with_pytorch(system, machine, monkeypatch):
+    monkeypatch.setattr("tools.setup_env.sys.platform", system)
+    monkeypatch.setattr(setup_env.platform, "machine", lambda: machine)
+    setup_env.check_system()
+
+
 def test_old_interpreters_can_read_it():
     tree = ast.parse(Path(setup_env.__file__).read_text(encoding="utf-8"), feature_version=(3, 4))
     new = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr)
@@ -89,3 +120,46 @@ def test_the_second_run_does_nothing(tmp_path, monkeypatch):
     stamp.write_text(setup_env.fingerprint())
     monkeypatch.setattr(setup_env, "install_torch", lambda: pytest.fail("installed again"))
     setup_env.main()
+
+
+def test_a_moved_folder_is_installed_anew(tmp_path, monkeypatch):
+    """The stamp holds the folder: without that, "make env" would call an environment ready that points elsewhere."""
+    stamp, calls = tmp_path / "stamp", []
+    monkeypatch.setattr(setup_env, "STAMP", str(stamp))
+    stamp.write_text(setup_env.fingerprint())
+    for name in ("requirements.lock", "pyproject.toml"):
+        shutil.copy(Path(setup_env.ROOT, name), tmp_path)
+    monkeypatch.setattr(setup_env, "ROOT", str(tmp_path))
+    monkeypatch.setattr(setup_env, "make_environment", lambda: calls.append("environment"))
+    monkeypatch.setattr(setup_env, "install_torch", lambda: None)
+    monkeypatch.setattr(setup_env, "pip", lambda *arguments: calls.append(arguments[-2:]))
+    setup_env.main()
+    assert calls[0] == "environment" and calls[-1] == ("-e", str(tmp_path))
+    calls.clear()
+    setup_env.main()
+    assert calls == [], "the second run in the new place does nothing"
+
+
+@pytest.mark.parametrize("place", ["moved", "moved to Übung 1 & 2", "d" * 150])
+def test_scripts_of_a_moved_environment_find_their_interpreter(tmp_path, place):
+    old, new = tmp_path / "old place", tmp_path / place
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", old / ".venv"], check=True)
+    says = "import sys; print(sys.prefix)\n"
+    heads = {
+        "short": f"#!{old}/.venv/bin/python3\n",
+        "long": f"#!/bin/sh\n'''exec' \"{old}/.venv/bin/python\" \"$0\"\n' '''\n",
+    }
+    for name, head in heads.items():
+        (old / ".venv" / "bin" / name).write_text(head + says)
+        (old / ".venv" / "bin" / name).chmod(0o755)
+    (old / ".venv" / "bin" / "other").write_text("#!/bin/sh\necho unharmed\n")
+    old.rename(new)
+    folder = new / ".venv" / "bin"
+    setup_env.mend_scripts(str(folder))
+    for name in heads:
+        done = subprocess.run([folder / name], capture_output=True, text=True)
+        assert Path(done.stdout.strip()) == new / ".venv", done.stderr
+    assert (folder / "other").read_text() == "#!/bin/sh\necho unharmed\n"
+    before = (folder / "long").read_bytes()
+    setup_env.mend_scripts(str(folder))
+    assert (folder / "long").read_bytes() == before
