@@ -7,6 +7,7 @@
   book shows are drawn in ``book/_static/book.css``.
 - A picture with a twin (``opening.svg``, ``opening-dark.svg``) is shown in the one that fits the theme.
 - ``index.html`` leads to the cover, which is ``book/index.html``.
+- ``.nojekyll`` keeps GitHub Pages from leaving out ``_static`` and every other folder that starts with an underscore.
 """
 
 import re
@@ -190,6 +191,7 @@ def finish(app, error) -> None:
     if error is not None or app.builder.format != "html":
         return
     out = Path(app.outdir)
+    (out / ".nojekyll").touch()
     (out / "_static" / "pygments.css").write_text(pygments_css(), encoding="utf-8")
     quiet_theme_files(out / "_static")
     name_the_toggles(out)

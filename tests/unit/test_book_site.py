@@ -1,0 +1,37 @@
+"""book/_ext/book_site.py: what it leaves in a built site."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def book_site():
+    spec = importlib.util.spec_from_file_location("book_site", ROOT / "book" / "_ext" / "book_site.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def finished(book_site, out: Path, error=None, kind="html") -> set[str]:
+    """The names in a site that holds one page, after the end of a build."""
+    (out / "_static" / "styles").mkdir(parents=True)
+    (out / "page.html").write_text("<p>A page.</p>")
+    config = SimpleNamespace(root_doc="book/index", html_title="The book")
+    book_site.finish(SimpleNamespace(builder=SimpleNamespace(format=kind), outdir=out, config=config), error)
+    return {path.name for path in out.iterdir()}
+
+
+def test_a_plain_file_server_and_github_pages_serve_the_whole_site(book_site, tmp_path):
+    assert finished(book_site, tmp_path) == {".nojekyll", "index.html", "page.html", "_static"}
+    assert (tmp_path / ".nojekyll").read_bytes() == b""
+    assert 'href="book/index.html"' in (tmp_path / "index.html").read_text()
+
+
+@pytest.mark.parametrize("how", [{"error": RuntimeError()}, {"kind": "latex"}])
+def test_no_site_nothing_added(book_site, tmp_path, how):
+    assert finished(book_site, tmp_path, **how) == {"page.html", "_static"}
