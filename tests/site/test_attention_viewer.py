@@ -63,7 +63,7 @@ def test_every_weight_of_the_page_is_the_model_s(show, causal):
         list(weights.shape[:3]),
     )
     error = np.abs(np.array(got) - weights).max()
-    said = float(re.search(r"off by at most ([\d.]+)", visit.page.locator(".bka-note").inner_text()).group(1))
+    said = float(re.search(r"off by at most ([\d.]+)", visit.page.locator(".bk-attention-note").inner_text()).group(1))
     print(f"largest error in the page {error:.5f}; it says {said} percentage points")
     assert error <= said / 100 <= 0.002
     visit.assert_quiet()
@@ -77,11 +77,11 @@ def test_a_token_s_row_and_column(show):
     assert rows(page, "key") == [written(share) for share in weights[2, 1, 7]]
     assert set(rows(page, "query")) == {""}
     best = int(weights[2, 1, 7].argmax())
-    said = page.locator(".bka-said").inner_text()
+    said = page.locator(".bk-attention-said").inner_text()
     assert said.startswith(f"because looks at {SENTENCE[best]} {written(weights[2, 1, 7, best])}")
     keys.get_by_role("option").nth(0).click()
     assert rows(page, "query") == [written(share) for share in weights[2, 1, :, 0]]
-    assert page.locator(".bka-said").inner_text().startswith("The gets ")
+    assert page.locator(".bk-attention-said").inner_text().startswith("The gets ")
     # A row's name tells the same to those who do not see it.
     assert re.match(r"The is looked at by \S+ \d+ %", keys.get_by_role("option").nth(0).get_attribute("aria-label"))
 
@@ -91,7 +91,7 @@ def test_hover_shows_and_leaving_restores(show):
     before = rows(page, "key")
     page.get_by_role("listbox", name="Queries").get_by_role("option").nth(9).hover()
     assert rows(page, "key") != before
-    page.locator(".bka-said").hover()
+    page.locator(".bk-attention-said").hover()
     assert rows(page, "key") == before
 
 
@@ -117,7 +117,7 @@ def test_keyboard_alone(show):
     assert page.evaluate(f"(({{layer, head}}) => [layer, head])({HOST}.bookkit.now)") == [2, 3]
     # Tabbing back reaches the keys first, then the queries.
     page.keyboard.press("Shift+Tab")
-    assert page.locator(".bka-said").inner_text().startswith("the gets ")
+    assert page.locator(".bk-attention-said").inner_text().startswith("the gets ")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowDown")
     assert page.evaluate(f"{active}.ariaLabel").startswith("street looks at ")
@@ -145,7 +145,7 @@ def test_a_click_on_a_small_map_chooses_that_head(show, width):
         canvas.click(position={"x": left + (x + 0.5) * cell, "y": (y + 0.5) * cell})
         values = [page.get_by_role("combobox", name=name).input_value() for name in ("Layer", "Head")]
         assert values == [str(layer), str(head)]
-        ring = page.locator(".bka-mark").first.bounding_box()
+        ring = page.locator(".bk-attention-mark").first.bounding_box()
         assert abs(ring["x"] + ring["width"] / 2 - (box["x"] + left + (x + 0.5) * cell)) < 3
         assert abs(ring["y"] + ring["height"] / 2 - (box["y"] + (y + 0.5) * cell)) < 3
     page.get_by_role("combobox", name="Layer").select_option("6")
@@ -160,38 +160,38 @@ def test_small_maps_and_matrix_are_drawn_from_the_weights(show):
     page.get_by_role("radio", name="Matrix").check()
     alphas = page.evaluate(
         f"""() => {{
-          const canvas = {HOST}.shadowRoot.querySelector('.bka-matrix canvas');
+          const canvas = {HOST}.shadowRoot.querySelector('.bk-attention-matrix canvas');
           return Array.from(canvas.getContext('2d').getImageData(0, 0, 6, 6).data).filter((_, i) => i % 4 === 3);
         }}"""
     )
     assert np.array_equal(np.array(alphas).reshape(6, 6) / 255, weights[1, 1])
-    box = page.locator(".bka-matrix canvas").bounding_box()
+    box = page.locator(".bk-attention-matrix canvas").bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.5 / 6, box["y"] + box["height"] * 3.5 / 6)
-    assert page.locator(".bka-said").inner_text() == "d looks at a 100 %"
+    assert page.locator(".bk-attention-said").inner_text() == "d looks at a 100 %"
     page.mouse.move(box["x"] + box["width"] * 5.5 / 6, box["y"] + box["height"] * 3.5 / 6)
-    assert page.locator(".bka-said").inner_text() == "d cannot look ahead to f"
+    assert page.locator(".bk-attention-said").inner_text() == "d cannot look ahead to f"
     page.mouse.down()
     page.mouse.up()
     assert page.evaluate(f"{HOST}.bookkit.now.token") == 3
-    page.locator(".bka-said").hover()
-    assert page.locator(".bka-said").inner_text() == "d looks at a 100 %."
+    page.locator(".bk-attention-said").hover()
+    assert page.locator(".bk-attention-said").inner_text() == "d looks at a 100 %."
 
 
 def test_views(show):
     page = show().page
-    lines = page.locator("svg.bka-lines")
-    assert lines.is_visible() and not page.locator(".bka-matrix").is_visible()
+    lines = page.locator("svg.bk-attention-lines")
+    assert lines.is_visible() and not page.locator(".bk-attention-matrix").is_visible()
     page.get_by_role("radio", name="All tokens").check()
-    opacity = f"getComputedStyle({HOST}.shadowRoot.querySelector('.bka-rest')).opacity"
+    opacity = f"getComputedStyle({HOST}.shadowRoot.querySelector('.bk-attention-rest')).opacity"
     assert page.evaluate(opacity) == "1"
     means = softmax_weights()[0, 0].mean(0)
     shown = [float(part.strip("<% ") or 0) for part in rows(page, "key")]
     assert np.abs(np.array(shown) / 100 - means).max() < 0.012
-    assert page.locator(".bka-said").inner_text().startswith("Every token looks, on average, at ")
+    assert page.locator(".bk-attention-said").inner_text().startswith("Every token looks, on average, at ")
     page.get_by_role("listbox", name="Queries").get_by_role("option").nth(2).click()
     assert page.get_by_role("radio", name="One token").is_checked() and float(page.evaluate(opacity)) < 0.3
     page.get_by_role("radio", name="Matrix").check()
-    assert page.locator(".bka-matrix").is_visible() and not lines.is_visible()
+    assert page.locator(".bk-attention-matrix").is_visible() and not lines.is_visible()
     assert not page.get_by_role("listbox", name="Keys").is_visible()
 
 
@@ -265,14 +265,14 @@ def test_two_on_one_page(show):
     page.locator(".bookkit-attention").first.get_by_role("radio", name="Matrix").check()
     second = page.locator(".bookkit-attention").nth(1)
     assert second.get_by_role("radio", name="One token").is_checked()
-    assert second.locator(".bka-row").count() == 4
+    assert second.locator(".bk-attention-row").count() == 4
     visit.assert_quiet()
 
 
 def test_colours_follow_the_theme(show):
     page = show().page
     pixel = f"""() => {{
-      const canvas = {HOST}.shadowRoot.querySelector('.bka-matrix canvas');
+      const canvas = {HOST}.shadowRoot.querySelector('.bk-attention-matrix canvas');
       const [red, green, blue] = canvas.getContext('2d').getImageData(0, 0, 1, 1).data;
       return [red, green, blue].map((part) => part.toString(16).padStart(2, '0')).join('');
     }}"""

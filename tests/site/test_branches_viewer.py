@@ -53,7 +53,7 @@ def show(open_html):
 
 
 def green(page) -> list[str]:
-    return page.locator(".bkb-node.bkb-best .bkv-token").all_text_contents()
+    return page.locator(".bk-branches-node.bk-branches-best .bkv-token").all_text_contents()
 
 
 def test_unfolding_with_the_slider(show):
@@ -64,10 +64,10 @@ def test_unfolding_with_the_slider(show):
     assert green(page) == ["·b", "·y", "·s"]
     slider.focus()
     page.keyboard.press("Home")
-    assert page.locator(".bkb-node:visible").count() == 3 and green(page) == ["·a"]
+    assert page.locator(".bk-branches-node:visible").count() == 3 and green(page) == ["·a"]
     page.keyboard.press("ArrowRight")
-    assert page.locator(".bkb-node:visible").count() == 6 and green(page) == ["·b", "·y"]
-    said = page.locator(".bkb-said").inner_text()
+    assert page.locator(".bk-branches-node:visible").count() == 6 and green(page) == ["·b", "·y"]
+    said = page.locator(".bk-branches-said").inner_text()
     assert "Go·b·y" in said and "Log-probability −1.00 = −0.90 − 0.10" in said
     assert f"which is {math.exp(-1) * 100:.0f} %; 1 of 3 in step 2. It is kept." in said
     page.wait_for_timeout(450)
@@ -79,7 +79,7 @@ def test_greedy_s_way_is_found_and_where_it_is_dropped(show):
     page = show().page
     assert page.evaluate(f"{HOST}.bookkit.greedy") == ["0,0", "1,1", "2,2"]
     page.get_by_role("option", name="u, total").click()
-    said = page.locator(".bkb-said").inner_text()
+    said = page.locator(".bk-branches-said").inner_text()
     assert "Go·a·z·u" in said and "It is dropped. Greedy search would have gone on from here." in said
 
 
@@ -143,7 +143,7 @@ def test_an_ended_text_may_stay_the_best(show):
     steps = [[one(" a", -0.5), one("<end>", -0.7, finished=True)], [one(" b", -1.0, 0), one(" c", -2.0, 0)]]
     page = show(steps).page
     assert green(page) == ["<end>"]
-    assert "It has ended." in page.locator(".bkb-said").inner_text()
+    assert "It has ended." in page.locator(".bk-branches-said").inner_text()
 
 
 def test_hostile_strings_are_only_text(show):

@@ -24,16 +24,16 @@ def test_a_reader_searches_the_map_of_chapter_03(open_page, theme, width):
     visit = open_page("notebooks/03_embeddings.html", theme=theme, width=width)
     page = visit.page
     rest(page)
-    assert chosen(page) == "vulture" and page.locator(".bkm-live circle").count() == 400
+    assert chosen(page) == "vulture" and page.locator(".bk-sentence_map-live circle").count() == 400
     field = page.get_by_label("Search the definitions")
     field.fill("queen")
     field.press("Enter")
-    assert "queen" in page.locator(".bkm-live .bkm-side").inner_text()
+    assert "queen" in page.locator(".bk-sentence_map-live .bk-sentence_map-side").inner_text()
     page.get_by_role("radio", name="PCA").check()
     rest(page)
-    frames = page.evaluate("document.querySelector('.bookkit-sentence-map').bookkit.frames")
+    frames = page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.frames")
     print(f"{width} px: {len(frames)} frames, the slowest took {max(frames):.1f} ms")
-    assert "of these 5" in page.locator(".bkm-near-head").text_content()
+    assert "of these 5" in page.locator(".bk-sentence_map-near-head").text_content()
     visit.assert_quiet()
 
 
@@ -152,11 +152,11 @@ def test_a_reader_compares_searches_in_chapter_14(open_page, theme, width):
     notes = []
     for number in range(count):
         choice.select_option(index=number)
-        notes.append(viewer.locator(".bkr > .bkv-note").text_content())
-        assert viewer.locator(".bkr-hit:visible").count() >= 4
+        notes.append(viewer.locator(".bk-retrieval > .bkv-note").text_content())
+        assert viewer.locator(".bk-retrieval-hit:visible").count() >= 4
     print(f"{count} questions; first: {notes[0]}")
     assert count == 30 and len(set(notes)) > 5
     with visit.page.expect_navigation():
-        viewer.locator(".bkr-open a").first.click()  # a passage leads to its section of the book
+        viewer.locator(".bk-retrieval-open a").first.click()  # a passage leads to its section of the book
     assert visit.page.locator(":target").count() == 1
     visit.assert_quiet()

@@ -41,12 +41,12 @@ def test_the_slider_moves_the_points(show, theme, width):
     page = visit.page
     step, _ = sliders(page)
     assert step.get_attribute("aria-valuetext") == "step 0 of 5, noise 100 %"
-    assert page.locator(".bkf-near-value").inner_text() == "the points: 1.00"
+    assert page.locator(".bk-flow-near-value").inner_text() == "the points: 1.00"
     before = page.evaluate(f"{HOST}.bookkit.at(0)")
     step.focus()
     page.keyboard.press("End")
     assert step.get_attribute("aria-valuetext") == "step 5 of 5, noise 0 %"
-    assert page.locator(".bkf-near-value").inner_text() == "the points: 0.00"
+    assert page.locator(".bk-flow-near-value").inner_text() == "the points: 0.00"
     after = page.evaluate(f"{HOST}.bookkit.at(0)")
     assert after[0] < before[0] - 50 and abs(after[1] - before[1]) < 1
     page.keyboard.press("ArrowLeft")
@@ -58,15 +58,15 @@ def test_a_point_is_followed_by_click_and_by_keyboard(show):
     visit = show()
     page = visit.page
     _, point = sliders(page)
-    said = page.locator(".bkf-said")
+    said = page.locator(".bk-flow-said")
     assert said.inner_text().startswith("Point 1 stands at (2.00, 0.00).")
-    page.locator(".bkf-live circle.bkf-dot").nth(2).click()  # the fourth: the first is the followed one
+    page.locator(".bk-flow-live circle.bk-flow-dot").nth(2).click()  # the fourth: the first is the followed one
     assert said.inner_text().startswith("Point 4 stands at (0.00, 2.00)")
     point.focus()
     page.keyboard.press("ArrowRight")
     assert point.get_attribute("aria-valuetext") == "point 5 of 12"
     assert said.inner_text().startswith("Point 5 ")
-    assert page.locator(".bkf-live .bkf-now").count() == 1
+    assert page.locator(".bk-flow-live .bk-flow-now").count() == 1
     visit.assert_quiet()
 
 
@@ -79,7 +79,7 @@ def test_switching_runs_keeps_step_and_point(show):
     page.get_by_role("radio", name="DDPM").check()
     assert page.get_by_text("Dice.", exact=True).is_visible()
     assert step.get_attribute("aria-valuetext").startswith("step 1 of 5")
-    assert page.locator(".bkf-said").inner_text().startswith("Point 1 stands at (1.56, −0.90)")
+    assert page.locator(".bk-flow-said").inner_text().startswith("Point 1 stands at (1.56, −0.90)")
     visit.assert_quiet()
 
 
@@ -139,7 +139,7 @@ def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
     insert_as_notebook(visit.page, other)
     counts = visit.page.evaluate(
         "[...document.querySelectorAll('.bookkit-flow')].map((host) => "
-        "host.shadowRoot.querySelectorAll('.bkf-dot, .bkf-now').length)"
+        "host.shadowRoot.querySelectorAll('.bk-flow-dot, .bk-flow-now').length)"
     )
     assert counts == [12, 3, 3]
     visit.assert_quiet()

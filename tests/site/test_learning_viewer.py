@@ -28,16 +28,16 @@ def test_the_slider_moves_through_the_training(show, theme, width):
     page = visit.page
     slider = page.get_by_role("slider", name="Stage of the training")
     assert slider.get_attribute("aria-valuetext") == "after 100 steps, 1.65 nats a token"
-    assert page.locator(".bkl-written q").inner_text() == "Once upon a day"
-    pale = page.locator("button.bkl-token").nth(1).evaluate("e => getComputedStyle(e).backgroundColor")
+    assert page.locator(".bk-learning-written q").inner_text() == "Once upon a day"
+    pale = page.locator("button.bk-learning-token").nth(1).evaluate("e => getComputedStyle(e).backgroundColor")
     slider.focus()
     page.keyboard.press("Home")
     assert slider.get_attribute("aria-valuetext") == "after 0 steps, 8.75 nats a token"
-    assert page.locator(".bkl-written q").inner_text() == "qx zz"
-    dark = page.locator("button.bkl-token").nth(1).evaluate("e => getComputedStyle(e).backgroundColor")
+    assert page.locator(".bk-learning-written q").inner_text() == "qx zz"
+    dark = page.locator("button.bk-learning-token").nth(1).evaluate("e => getComputedStyle(e).backgroundColor")
     assert pale != dark
     page.keyboard.press("ArrowRight")
-    assert page.locator("li.bkl-now").inner_text().split("\n")[0] == "after 50 steps"
+    assert page.locator("li.bk-learning-now").inner_text().split("\n")[0] == "after 50 steps"
     visit.assert_quiet()
 
 
@@ -45,18 +45,18 @@ def test_a_token_is_followed_by_click_and_by_keyboard(show):
     visit = show()
     page = visit.page
     # At first, the token that was learned best.
-    assert page.locator("button.bkl-token[aria-pressed=true]").inner_text() == "·upon"
-    assert "a probability of 90 %" in page.locator(".bkl-one p").inner_text()
+    assert page.locator("button.bk-learning-token[aria-pressed=true]").inner_text() == "·upon"
+    assert "a probability of 90 %" in page.locator(".bk-learning-one p").inner_text()
     page.get_by_role("button", name="Once, 5.0 nats").click()
-    assert "one chance in 148" in page.locator(".bkl-one p").inner_text()
-    assert [t.split("\n")[-1] for t in page.locator(".bkl-bars li").all_inner_texts()] == [
+    assert "one chance in 148" in page.locator(".bk-learning-one p").inner_text()
+    assert [t.split("\n")[-1] for t in page.locator(".bk-learning-bars li").all_inner_texts()] == [
         "9.0 nats",
         "6.0 nats",
         "5.0 nats",
     ]
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.locator("button.bkl-token[aria-pressed=true]").inner_text() == "·upon"
+    assert page.locator("button.bk-learning-token[aria-pressed=true]").inner_text() == "·upon"
     visit.assert_quiet()
 
 
@@ -65,13 +65,13 @@ def test_hostile_text_is_shown_and_not_run(show):
     nats = [float(i % 9) for i in range(len(texts))]
     visit = show(texts, [Stage(text, nats, text) for text in texts[1:6]])
     assert visit.page.evaluate("window.__pwned") is None
-    assert visit.page.locator("button.bkl-token").count() == len(texts)
+    assert visit.page.locator("button.bk-learning-token").count() == len(texts)
     visit.assert_quiet()
 
 
 def test_without_javascript(open_without_javascript):
     page = open_without_javascript(learning.viewer(PASSAGE, STAGES).data)
-    assert page.locator(".bookkit-static .bkl-token").count() == len(PASSAGE)
+    assert page.locator(".bookkit-static .bk-learning-token").count() == len(PASSAGE)
     assert page.locator("noscript p").is_visible()
 
 

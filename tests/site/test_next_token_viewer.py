@@ -123,8 +123,11 @@ def test_draws_follow_the_probabilities(show):
     drawn = page.evaluate(f"Array.from({{length: 1000}}, (_, i) => {HOST}.bookkit.sample((i + .5) / 1000))")
     assert np.bincount(drawn, minlength=4).tolist() == [526, 316, 158, 0]
     page.get_by_role("button", name="Draw a token").click()
-    assert page.locator(".bkn-blank").text_content().strip("·") in {"a", "b", "c"}
-    assert page.locator(".bkn-draws .bkv-token").count() == 1 and page.locator(".bkn-drawn").count() == 1
+    assert page.locator(".bk-next_token-blank").text_content().strip("·") in {"a", "b", "c"}
+    assert (
+        page.locator(".bk-next_token-draws .bkv-token").count() == 1
+        and page.locator(".bk-next_token-drawn").count() == 1
+    )
 
 
 def test_sliders_by_keyboard(show):
@@ -134,15 +137,15 @@ def test_sliders_by_keyboard(show):
     assert top_k.get_attribute("aria-valuetext") == "50"
     top_k.focus()
     page.keyboard.press("Home")
-    assert page.locator(".bkn-said").inner_text().startswith("1 of 20,000 tokens stays; the model gave it ")
-    assert "19,999 by top-k" in page.locator(".bkn-said").inner_text()
-    assert "Entropy: 0.00 bits" in page.locator(".bkn-said").inner_text()
+    assert page.locator(".bk-next_token-said").inner_text().startswith("1 of 20,000 tokens stays; the model gave it ")
+    assert "19,999 by top-k" in page.locator(".bk-next_token-said").inner_text()
+    assert "Entropy: 0.00 bits" in page.locator(".bk-next_token-said").inner_text()
     assert page.get_by_text("cut by top-k").count() == 19
     page.keyboard.press("Tab")
     page.keyboard.press("Home")
     page.get_by_role("button", name="Back to the model's own").press("Enter")
     assert top_k.get_attribute("aria-valuetext") == "off"
-    assert page.locator(".bkn-said").inner_text().startswith("All 20,000 tokens stay.")
+    assert page.locator(".bk-next_token-said").inner_text().startswith("All 20,000 tokens stay.")
     page.wait_for_timeout(450)
     assert page.locator(".bkv-sr").text_content().startswith("All 20,000 tokens stay.")
     visit.assert_quiet()
@@ -150,21 +153,21 @@ def test_sliders_by_keyboard(show):
 
 def test_the_border_between_kept_and_cut_is_in_sight(show):
     page = show(viewer={"top_k": 100}).page
-    rows = page.locator(".bkn-bars .bkn-row").all_text_contents()
+    rows = page.locator(".bk-next_token-bars .bk-next_token-row").all_text_contents()
     assert any("80 more in between" in row or "more in between" in row for row in rows)
     assert [("cut by top-k" in row) for row in rows][-7:] == [False, False, False, True, True, True, False]
     assert rows[-1].startswith("all others83 kept")
     page.get_by_role("button", name="Show more tokens").click()
     page.get_by_role("button", name="Show more tokens").click()
-    assert page.locator(".bkn-row").count() == 141
+    assert page.locator(".bk-next_token-row").count() == 141
 
 
 def test_other_positions(show):
     page = show([logits(0, 2.5), logits(1, 1.0)]).page
-    first = page.locator(".bkn-row").first.text_content()
+    first = page.locator(".bk-next_token-row").first.text_content()
     page.get_by_role("combobox", name="Text so far").select_option("1")
-    assert page.locator(".bkn-text[dir]").text_content() == "Text number 1 goes?"
-    assert page.locator(".bkn-row").first.text_content() != first
+    assert page.locator(".bk-next_token-text[dir]").text_content() == "Text number 1 goes?"
+    assert page.locator(".bk-next_token-row").first.text_content() != first
 
 
 def test_speed_of_moving_a_slider(show):
@@ -220,8 +223,8 @@ def test_accessible_and_within_the_page(show, theme, width):
     page = visit.page
     page.evaluate("() => { let n = 0; Math.random = () => (n++ % 200 + 0.5) / 200; }")  # the dice show every face
     for _ in range(200):
-        page.evaluate(f"{HOST}.shadowRoot.querySelector('.bkn-button').click()")
-        if "a" * 60 in page.locator(".bkn-draws").text_content():
+        page.evaluate(f"{HOST}.shadowRoot.querySelector('.bk-next_token-button').click()")
+        if "a" * 60 in page.locator(".bk-next_token-draws").text_content():
             break
     else:
         pytest.fail("no long token was drawn")

@@ -27,11 +27,11 @@ def show(open_html):
 
 
 def state(page) -> str:
-    return page.locator(".bkr > .bkv-note").text_content()
+    return page.locator(".bk-retrieval > .bkv-note").text_content()
 
 
 def pressed(page) -> list[str]:
-    return page.locator(".bkr-hit[aria-pressed=true] bdi").all_inner_texts()
+    return page.locator(".bk-retrieval-hit[aria-pressed=true] bdi").all_inner_texts()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
@@ -39,16 +39,19 @@ def test_a_reader_compares_lists_and_reads_passages(show, theme, width):
     visit = show(theme=theme, width=width)
     page = visit.page
     assert state(page) == "BM25 has it in place 2; dense has it in place 1."
-    assert page.locator(".bkr-open a").get_attribute("href") == "#part-3"
-    assert page.locator(".bkr-open mark").all_inner_texts() == ["Cats", "CATS"]
+    assert page.locator(".bk-retrieval-open a").get_attribute("href") == "#part-3"
+    assert page.locator(".bk-retrieval-open mark").all_inner_texts() == ["Cats", "CATS"]
     if width < 500:
         page.get_by_role("radio", name="dense").check(force=True)
-        assert page.locator(".bkr-column:visible").count() == 1
+        assert page.locator(".bk-retrieval-column:visible").count() == 1
     page.get_by_role("button", name="Title 1 ✓ (holds the answer)").last.click()
-    assert page.locator(".bkr-open .bkv-note").text_content() == "BM25: place 2; dense: place 1. It holds the answer."
+    assert (
+        page.locator(".bk-retrieval-open .bkv-note").text_content()
+        == "BM25: place 2; dense: place 1. It holds the answer."
+    )
     assert set(pressed(page)) == {"Title 1"}
     page.get_by_role("button", name="Next question").click()
-    assert page.locator(".bkr-asked").text_content() == "Who?"
+    assert page.locator(".bk-retrieval-asked").text_content() == "Who?"
     assert state(page) == "BM25 misses the answer; dense misses the answer."
     page.get_by_role("combobox", name="Question").select_option("Nothing?")
     assert state(page).startswith("The book does not answer this question")
@@ -60,7 +63,7 @@ def test_the_keyboard_reaches_everything_and_keeps_its_place(show):
     page = visit.page
     page.get_by_role("combobox", name="Question").focus()
     page.keyboard.press("ArrowDown")
-    assert page.locator(".bkr-asked").text_content() == "Who?"
+    assert page.locator(".bk-retrieval-asked").text_content() == "Who?"
     for _ in range(3):
         page.keyboard.press("Tab")
     page.keyboard.press("Tab")
@@ -74,7 +77,7 @@ def test_the_keyboard_reaches_everything_and_keeps_its_place(show):
 def test_bars_show_scores_of_any_sign(show):
     page = show().page
     page.get_by_role("button", name="Next question").click()
-    shares = page.locator(".bkr-bar-of span").evaluate_all("(all) => all.map((one) => one.style.inlineSize)")
+    shares = page.locator(".bk-retrieval-bar-of span").evaluate_all("(all) => all.map((one) => one.style.inlineSize)")
     assert shares == ["100%", "0%", "100%", "67%"]
 
 
@@ -86,7 +89,7 @@ def test_hostile_text_is_shown_and_nothing_runs(show):
     for number in range(len(texts)):
         visit.page.locator(".bookkit-retrieval").evaluate("(host, i) => host.bookkit.ask(i)", number)
         visit.page.locator(".bookkit-retrieval").evaluate("(host, i) => host.bookkit.choose(i)", number)
-        assert visit.page.locator(".bkr-text").text_content() == texts[number]
+        assert visit.page.locator(".bk-retrieval-text").text_content() == texts[number]
     assert visit.page.evaluate("() => window.__pwned") is None
     visit.assert_quiet()
 
@@ -100,5 +103,5 @@ def test_in_a_notebook_it_works_after_being_inserted(open_html):
     visit = open_html("<p>before</p>")
     insert_as_notebook(visit.page, retrieval.viewer(QUESTIONS, PASSAGES, alt=ALT).data)
     visit.page.get_by_role("button", name="Next question").click()
-    assert visit.page.locator(".bkr-asked").text_content() == "Who?"
+    assert visit.page.locator(".bk-retrieval-asked").text_content() == "Who?"
     visit.assert_quiet()

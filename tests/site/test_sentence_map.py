@@ -38,22 +38,22 @@ def show(open_html):
 
 def rest(page):
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.bookkit-sentence-map')].every((h) => !h.bookkit.moving)"
+        "() => [...document.querySelectorAll('.bookkit-sentence_map')].every((h) => !h.bookkit.moving)"
     )
 
 
 def chosen(page) -> str:
-    return page.locator(".bkm-live .bkm-title bdi").text_content()
+    return page.locator(".bk-sentence_map-live .bk-sentence_map-title bdi").text_content()
 
 
 def test_hover_shows_a_text_and_leaving_restores(show):
     visit = show()
     page = visit.page
     assert chosen(page) == "word0"
-    page.locator(".bkm-live circle").nth(7).hover()
+    page.locator(".bk-sentence_map-live circle").nth(7).hover()
     assert chosen(page) == "word7"
-    assert page.locator(".bkm-text").text_content() == TEXTS[7]
-    assert page.locator(".bkm-lines path").count() == 5
+    assert page.locator(".bk-sentence_map-text").text_content() == TEXTS[7]
+    assert page.locator(".bk-sentence_map-lines path").count() == 5
     page.locator(".bkv-top").last.hover()
     assert chosen(page) == "word0"
     visit.assert_quiet()
@@ -61,14 +61,14 @@ def test_hover_shows_a_text_and_leaving_restores(show):
 
 def test_click_chooses_and_neighbours_lead_on(show):
     page = show().page
-    page.locator(".bkm-live circle").nth(7).click()
+    page.locator(".bk-sentence_map-live circle").nth(7).click()
     page.locator(".bkv-top").last.hover()
     assert chosen(page) == "word7"
-    near = page.locator(".bkm-near-list button").first
+    near = page.locator(".bk-sentence_map-near-list button").first
     name = near.text_content()
     near.click()
     assert chosen(page) == name
-    cosines = [float(text) for text in page.locator(".bkm-near-list b").all_text_contents()]
+    cosines = [float(text) for text in page.locator(".bk-sentence_map-near-list b").all_text_contents()]
     assert len(cosines) == 5 and cosines == sorted(cosines, reverse=True)
 
 
@@ -77,8 +77,8 @@ def test_search_and_enter(show):
     page = visit.page
     field = page.get_by_label("Search the texts")
     field.fill("WATER")
-    assert page.locator(".bkm-count").text_content() == "8 of 80 found"
-    assert page.locator(".bkm-live .bkm-faded").count() > 60
+    assert page.locator(".bk-sentence_map-count").text_content() == "8 of 80 found"
+    assert page.locator(".bk-sentence_map-live .bk-sentence_map-faded").count() > 60
     field.press("Enter")
     assert chosen(page) == "word10"
     field.press("Enter")
@@ -88,12 +88,12 @@ def test_search_and_enter(show):
     page.wait_for_timeout(600)
     assert page.locator('[aria-live="polite"]').last.text_content() == f"word10: {TEXTS[10]}"
     field.press("Escape")
-    assert field.input_value() == "" and page.locator(".bkm-count").text_content() == "80 texts"
+    assert field.input_value() == "" and page.locator(".bk-sentence_map-count").text_content() == "80 texts"
     field.fill("nothing like this")
-    assert page.locator(".bkm-count").text_content() == "0 of 80 found"
-    page.locator(".bkm-live select").select_option(label="left")
+    assert page.locator(".bk-sentence_map-count").text_content() == "0 of 80 found"
+    page.locator(".bk-sentence_map-live select").select_option(label="left")
     field.fill("")
-    assert page.locator(".bkm-count").text_content() == "40 of 80 found"
+    assert page.locator(".bk-sentence_map-count").text_content() == "40 of 80 found"
     visit.assert_quiet()
 
 
@@ -103,10 +103,10 @@ def test_keyboard_alone(show):
     page.get_by_label("Search the texts").focus()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
-    focused = "document.querySelector('.bookkit-sentence-map').shadowRoot.activeElement"
+    focused = "document.querySelector('.bookkit-sentence_map').shadowRoot.activeElement"
     assert page.evaluate(f"{focused}.getAttribute('role')") == "option"
-    place = "document.querySelector('.bookkit-sentence-map').bookkit.at"
-    now = "document.querySelector('.bookkit-sentence-map').bookkit.now.at"
+    place = "document.querySelector('.bookkit-sentence_map').bookkit.at"
+    now = "document.querySelector('.bookkit-sentence_map').bookkit.now.at"
     for key, axis, sign in (("ArrowRight", 0, 1), ("ArrowLeft", 0, -1), ("ArrowDown", 1, 1), ("ArrowUp", 1, -1)):
         before = page.evaluate(f"{place}({now})")
         page.keyboard.press(key)
@@ -122,8 +122,8 @@ def test_keyboard_alone(show):
 def test_switching_moves_every_point_and_keeps_the_choice(show):
     visit = show()
     page = visit.page
-    page.locator(".bkm-live circle").nth(5).click()
-    at = "(i) => document.querySelector('.bookkit-sentence-map').bookkit.at(i)"
+    page.locator(".bk-sentence_map-live circle").nth(5).click()
+    at = "(i) => document.querySelector('.bookkit-sentence_map').bookkit.at(i)"
     before = [page.evaluate(at, i) for i in range(80)]
     assert page.get_by_text("A note.").is_visible()
     page.get_by_role("radio", name="two").check()
@@ -131,14 +131,14 @@ def test_switching_moves_every_point_and_keeps_the_choice(show):
     after = [page.evaluate(at, i) for i in range(80)]
     assert chosen(page) == "word5" and sum(math.dist(*pair) > 3 for pair in zip(before, after, strict=True)) > 70
     assert not page.get_by_text("A note.").is_visible()
-    frames = page.evaluate("document.querySelector('.bookkit-sentence-map').bookkit.frames")
+    frames = page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.frames")
     print(f"{len(frames)} frames, the slowest took {max(frames):.1f} ms")
     assert len(frames) > 2
-    head = page.locator(".bkm-near-head").text_content()
-    ids = page.evaluate("document.querySelector('.bookkit-sentence-map').bookkit.now.at")
+    head = page.locator(".bk-sentence_map-near-head").text_content()
+    ids = page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.now.at")
     dots = np.array(after)
     order = np.argsort(((dots - dots[ids]) ** 2).sum(1))[1:6]
-    listed = page.locator(".bkm-near-list button").all_text_contents()
+    listed = page.locator(".bk-sentence_map-near-list button").all_text_contents()
     assert f"{len({TITLES[i] for i in order} & set(listed))} of these 5" in head
     visit.assert_quiet()
 
@@ -146,7 +146,7 @@ def test_switching_moves_every_point_and_keeps_the_choice(show):
 def test_reduced_motion_jumps(show):
     page = show(reduced_motion="reduce").page
     page.get_by_role("radio", name="two").check()
-    assert page.evaluate("document.querySelector('.bookkit-sentence-map').bookkit.frames.length") == 1
+    assert page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.frames.length") == 1
 
 
 def test_hostile_strings_are_only_text(show):
@@ -155,13 +155,13 @@ def test_hostile_strings_are_only_text(show):
     visit = show(texts, settings=settings)
     page = visit.page
     for text in texts:
-        page.locator(".bookkit-sentence-map input[type=search]").fill(text.replace("\n", " ").replace("\x00", ""))
+        page.locator(".bookkit-sentence_map input[type=search]").fill(text.replace("\n", " ").replace("\x00", ""))
     for i in range(len(texts)):
         page.evaluate(
-            "(i) => document.querySelector('.bookkit-sentence-map').shadowRoot.querySelectorAll('circle')[i].focus()", i
+            "(i) => document.querySelector('.bookkit-sentence_map').shadowRoot.querySelectorAll('circle')[i].focus()", i
         )
     assert page.evaluate("window.__pwned") is None
-    assert page.locator("img, .bkm script").count() == 0
+    assert page.locator("img, .bk-sentence_map script").count() == 0
     visit.assert_quiet()
 
 
@@ -169,11 +169,11 @@ def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
     other = sentence_map.viewer(["a", "b"], {"only": [(0, 0), (1, 1)]}, alt=ALT).data
     visit = show(more=other)
     page = visit.page
-    assert page.locator(".bkm-live").count() == 2
+    assert page.locator(".bk-sentence_map-live").count() == 2
     for _ in range(2):
         insert_as_notebook(page, other)
     assert page.evaluate(
-        """[...document.querySelectorAll('.bookkit-sentence-map')].map((host) =>
+        """[...document.querySelectorAll('.bookkit-sentence_map')].map((host) =>
           host.shadowRoot.querySelectorAll('circle').length)"""
     ) == [80, 2, 2, 2]
     visit.assert_quiet()
@@ -197,6 +197,6 @@ def test_accessible_and_within_the_page(show, theme, width):
         rest(page)
         assert_accessible(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-sentence-map')).backgroundColor")
+    ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-sentence_map')).backgroundColor")
     assert (int(ground.split("(")[1].split(",")[0]) < 80) is (theme == "dark")
     visit.assert_quiet()

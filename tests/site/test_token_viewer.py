@@ -28,7 +28,7 @@ FEED = """async (text) => {
   area.value = text;
   area.dispatchEvent(new Event('input'));
   while (host.bookkit.took === before) await new Promise(requestAnimationFrame);
-  return {...host.bookkit.took, pieces: host.shadowRoot.querySelectorAll('.bkt-p').length};
+  return {...host.bookkit.took, pieces: host.shadowRoot.querySelectorAll('.bk-tokens-p').length};
 }"""
 KINDS = r"""(points) => points.map((p) => {
   const c = String.fromCodePoint(p);
@@ -68,8 +68,8 @@ def show(open_html, merges):
 def seen(page) -> list[tuple[str, int]]:
     """What stands in the pieces: (drawn text, id)."""
     rows = page.locator(".bookkit-tokens").first.evaluate(
-        "(host) => [...host.shadowRoot.querySelectorAll('.bkt-p')].map((p) =>"
-        " [p.querySelector('.bkt-t').textContent, Number(p.querySelector('.bkt-id').textContent)])"
+        "(host) => [...host.shadowRoot.querySelectorAll('.bk-tokens-p')].map((p) =>"
+        " [p.querySelector('.bk-tokens-t').textContent, Number(p.querySelector('.bk-tokens-id').textContent)])"
     )
     return [tuple(row) for row in rows]
 
@@ -135,26 +135,18 @@ def test_unicode_of_browser_and_library(show):
     split = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True).pre_tokenize_str
 
     def kind_of(char):
-        return next(
-            (k for k, before in zip("LNO", "a1!", strict=True) if len(split(before + char)) == 1), "S"
-        )
+        return next((k for k, before in zip("LNO", "a1!", strict=True) if len(split(before + char)) == 1), "S")
 
     points = [p for p in (*range(0x33480), *range(0xE0000, 0xE0200)) if not 0xD800 <= p < 0xE000]
     visit = show()
     browser = visit.page.evaluate(KINDS, points)
-    differing = [
-        (p, kind_of(chr(p)), b) for p, b in zip(points, browser, strict=True) if kind_of(chr(p)) != b
-    ]
+    differing = [(p, kind_of(chr(p)), b) for p, b in zip(points, browser, strict=True) if kind_of(chr(p)) != b]
     if differing:
         first, last = differing[0][0], differing[-1][0]
         kinds = sorted({f"{library} here {browser}" for _, library, browser in differing})
-        print(
-            f"{len(differing)} of {len(points):,} code points differ, U+{first:04X} to U+{last:04X}: {kinds}"
-        )
+        print(f"{len(differing)} of {len(points):,} code points differ, U+{first:04X} to U+{last:04X}: {kinds}")
     known = [f"U+{p:04X}" for p, _, _ in differing if unicodedata.category(chr(p)) != "Cn"]
-    assert not known, (
-        f"characters of Unicode {unicodedata.unidata_version} that the page cuts otherwise: {known[:20]}"
-    )
+    assert not known, f"characters of Unicode {unicodedata.unidata_version} that the page cuts otherwise: {known[:20]}"
 
 
 def test_speed_of_ten_thousand_characters(show):
@@ -181,10 +173,10 @@ def test_static_picture_and_live_pieces_agree(show, merges):
               const template = document.createElement('template');
               template.innerHTML = markup;
               const root = document.querySelector('.bookkit-tokens').shadowRoot;
-              const place = (e) => e.parentNode.className.replace('bkt-parcel', 'bkt-pieces');
+              const place = (e) => e.parentNode.className.replace('bk-tokens-parcel', 'bk-tokens-pieces');
               return [template.content, root].map((from) =>
-                [...from.querySelectorAll('.bkt-pieces .bkt-p, .bkt-char, .bkt-break')].map((e) =>
-                  [e.textContent, [...e.classList].sort(), place(e)].join(' / ')));
+                [...from.querySelectorAll('.bk-tokens-pieces .bk-tokens-p, .bk-tokens-char, .bk-tokens-break')]
+                  .map((e) => [e.textContent, [...e.classList].sort(), place(e)].join(' / ')));
             }""",
             static,
         )
@@ -195,10 +187,7 @@ def test_static_picture_and_live_pieces_agree(show, merges):
 def test_typing(show):
     visit = show("")
     page = visit.page
-    assert (
-        page.get_by_text("0 tokens").first.is_visible()
-        and page.get_by_text("No text, no tokens.").is_visible()
-    )
+    assert page.get_by_text("0 tokens").first.is_visible() and page.get_by_text("No text, no tokens.").is_visible()
     page.get_by_label("Text to cut into tokens").press_sequentially("Hello wörld 🤗")
     settle(page)
     assert [i for _, i in seen(page)] == [15496, 266, 30570, 335, 12520, 97, 245]
@@ -207,7 +196,7 @@ def test_typing(show):
         page.locator('[aria-live="polite"]').last.text_content()
         == "7 tokens, 13 characters, 17 bytes; 1.9 characters a token"
     )
-    assert page.locator(".bookkit-tokens .bkt-detail").inner_text().replace("\n", " ").startswith("97 id 245")
+    assert page.locator(".bookkit-tokens .bk-tokens-detail").inner_text().replace("\n", " ").startswith("97 id 245")
     page.get_by_label("Text to cut into tokens").fill("")
     settle(page)
     assert seen(page) == []
@@ -217,15 +206,15 @@ def test_typing(show):
 def test_bytes_that_are_no_character_are_shown_as_bytes(show):
     page = show(" 🤗").page
     assert seen(page) == [("·F0 9F", 12520), ("A4", 97), ("97", 245)]
-    assert page.locator(".bkt-group .bkt-char").last.text_content() == "🤗"
-    assert "\ufffd" not in page.locator(".bookkit-tokens .bkt-out").inner_text()
+    assert page.locator(".bk-tokens-group .bk-tokens-char").last.text_content() == "🤗"
+    assert "\ufffd" not in page.locator(".bookkit-tokens .bk-tokens-out").inner_text()
 
 
 def test_right_to_left(show):
     page = show("مرحبا بالعالم").page
-    live = page.locator(".bkt-out .bkt-pieces")
+    live = page.locator(".bk-tokens-out .bk-tokens-pieces")
     assert live.get_attribute("dir") == "rtl"
-    boxes = [p.bounding_box() for p in live.locator(".bkt-p").all()]
+    boxes = [p.bounding_box() for p in live.locator(".bk-tokens-p").all()]
     assert boxes[0]["x"] > boxes[1]["x"]
     assert page.evaluate("getComputedStyle(document.querySelector('textarea')).direction") == "rtl"
 
@@ -243,16 +232,16 @@ def test_keyboard_alone(show):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.evaluate(f"{focused}.getAttribute('aria-label')") == "space some, id 617"
-    assert page.locator(".bkt-title .bkt-in").text_content() == "·some"
+    assert page.locator(".bk-tokens-title .bk-tokens-in").text_content() == "·some"
     page.keyboard.press("Enter")
     assert page.evaluate(f"{focused}.type") == "range"
     for n in (1, 2, 3, 4):
         page.keyboard.press("ArrowRight")
         assert page.evaluate(f"{focused}.getAttribute('aria-valuetext')") == f"{n} of 4 merges made"
-    assert page.locator(".bkt-stage .bkt-box").all_text_contents() == ["·some"]
-    assert "the whole word is one token" in page.locator(".bkt-caption").text_content()
+    assert page.locator(".bk-tokens-stage .bk-tokens-box").all_text_contents() == ["·some"]
+    assert "the whole word is one token" in page.locator(".bk-tokens-caption").text_content()
     page.keyboard.press("Home")
-    assert len(page.locator(".bkt-stage .bkt-box").all()) == 5
+    assert len(page.locator(".bk-tokens-stage .bk-tokens-box").all()) == 5
     visit.assert_quiet()
 
 
@@ -261,29 +250,28 @@ def test_merges_of_a_word(show, merges):
     visit = show("hug untangling")
     page = visit.page
     page.get_by_role("option", name="space unt, id 1418").click()
-    boxes = page.locator(".bkt-stage .bkt-box")
+    boxes = page.locator(".bk-tokens-stage .bk-tokens-box")
     assert boxes.all_text_contents() == list("·untangling")
     state = list("Ġuntangling")
     while True:
         ranks = [
-            pairs.index(f"{a} {b}") if f"{a} {b}" in pairs else None
-            for a, b in zip(state, state[1:], strict=False)
+            pairs.index(f"{a} {b}") if f"{a} {b}" in pairs else None for a, b in zip(state, state[1:], strict=False)
         ]
-        assert page.locator(".bkt-gap b").all_text_contents() == ["–" if r is None else str(r) for r in ranks]
+        assert page.locator(".bk-tokens-gap b").all_text_contents() == ["–" if r is None else str(r) for r in ranks]
         if all(rank is None for rank in ranks):
             break
         best = min(rank for rank in ranks if rank is not None)
-        assert page.locator(".bkt-best b").text_content() == str(best)
+        assert page.locator(".bk-tokens-best b").text_content() == str(best)
         at = ranks.index(best)
         state[at : at + 2] = [state[at] + state[at + 1]]
         page.get_by_label("One merge on").click()
         assert boxes.all_text_contents() == [piece.replace("Ġ", "·") for piece in state]
-        assert f"rank {best}, id {256 + best}" in page.locator(".bkt-caption").text_content()
+        assert f"rank {best}, id {256 + best}" in page.locator(".bk-tokens-caption").text_content()
     assert page.get_by_label("One merge on").is_disabled()
     page.get_by_label("One merge back").focus()
     page.keyboard.press("ArrowLeft")
     assert len(boxes.all()) == len(state) + 1
-    page.locator(".bkt-wall li").first.click()
+    page.locator(".bk-tokens-wall li").first.click()
     assert len(boxes.all()) == 11
     visit.assert_quiet()
 
@@ -291,11 +279,11 @@ def test_merges_of_a_word(show, merges):
 def test_play_and_reduced_motion(show):
     page = show("the").page
     page.get_by_role("button", name="Play").click()
-    page.locator(".bkt-box").get_by_text("the", exact=True).wait_for(timeout=6_000)
+    page.locator(".bk-tokens-box").get_by_text("the", exact=True).wait_for(timeout=6_000)
     assert page.get_by_role("button", name="Play").is_visible()
     still = show("the", reduced_motion="reduce").page
     still.get_by_role("button", name="To the end").click()
-    assert still.locator(".bkt-stage .bkt-box").all_text_contents() == ["the"]
+    assert still.locator(".bk-tokens-stage .bk-tokens-box").all_text_contents() == ["the"]
     assert still.evaluate("document.getAnimations().length") == 0
 
 
@@ -304,8 +292,8 @@ def test_special_tokens_are_text_until_allowed(show):
     assert 50256 not in [i for _, i in seen(page)]
     page.get_by_label("allow special tokens").check()
     assert seen(page) == [("x", 87), ("<|endoftext|>", 50256), ("y", 88)]
-    page.locator(".bkt-out [data-i]").nth(1).click()
-    assert "has an id of its own: 50256" in page.locator(".bkt-caption").text_content()
+    page.locator(".bk-tokens-out [data-i]").nth(1).click()
+    assert "has an id of its own: 50256" in page.locator(".bk-tokens-caption").text_content()
     none = show("x", viewer={"special_tokens": {}}).page
     assert none.get_by_label("allow special tokens").count() == 0
 
@@ -313,9 +301,9 @@ def test_special_tokens_are_text_until_allowed(show):
 def test_views(show):
     page = show("This is some text").page
     page.get_by_role("radio", name="Ids").check()
-    assert page.locator(".bkt-list").text_content() == "[1212, 318, 617, 2420]"
+    assert page.locator(".bk-tokens-list").text_content() == "[1212, 318, 617, 2420]"
     page.get_by_role("radio", name="Table").check()
-    cells = page.locator(".bkt-table tbody tr").nth(2).locator("td").all_text_contents()
+    cells = page.locator(".bk-tokens-table tbody tr").nth(2).locator("td").all_text_contents()
     assert cells == ["3", "·some", "617", "20 73 6F 6D 65"]
     page.get_by_role("radio", name="Pieces").check()
     assert len(seen(page)) == 4
@@ -323,11 +311,11 @@ def test_views(show):
 
 def test_hover_shows_and_leaving_restores(show):
     page = show("This is some text").page
-    before = page.locator(".bkt-detail").text_content()
-    page.locator(".bkt-out [data-i]").nth(0).hover()
-    assert "1212" in page.locator(".bkt-detail").text_content() != before
-    page.locator(".bkt-label").hover()
-    assert page.locator(".bkt-detail").text_content() == before
+    before = page.locator(".bk-tokens-detail").text_content()
+    page.locator(".bk-tokens-out [data-i]").nth(0).hover()
+    assert "1212" in page.locator(".bk-tokens-detail").text_content() != before
+    page.locator(".bk-tokens-label").hover()
+    assert page.locator(".bk-tokens-detail").text_content() == before
 
 
 def test_examples_and_a_long_text(show):
@@ -348,7 +336,7 @@ def test_hostile_strings_are_only_text(show):
     for text in viewer_hostile_strings:
         page.get_by_label("Text to cut into tokens").fill(text)
         settle(page)
-        assert page.locator(".bkt-out img, .bkt-out script").count() == 0
+        assert page.locator(".bk-tokens-out img, .bk-tokens-out script").count() == 0
     visit.assert_quiet()
     nasty = "</script><script>window.__pwned = true</script><img src=x onerror='window.__pwned = true'><!--"
     for text in (nasty, "<!--<script>", "]]>", "</textarea></noscript>" + nasty):
@@ -379,7 +367,7 @@ def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
     page.evaluate(READY)
     tokens_in = page.evaluate(
         """[...document.querySelectorAll('.bookkit-tokens')].map((host) =>
-          host.shadowRoot.querySelectorAll('.bkt-p').length)"""
+          host.shadowRoot.querySelectorAll('.bk-tokens-p').length)"""
     )
     assert tokens_in == [1, 1, 4, 4]
     visit.assert_quiet()
@@ -388,7 +376,7 @@ def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
 def test_without_javascript(open_without_javascript, merges):
     markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
     page = open_without_javascript(markup)
-    assert page.locator(".bookkit-static .bkt-p").first.is_visible()
+    assert page.locator(".bookkit-static .bk-tokens-p").first.is_visible()
     assert page.locator("noscript p").is_visible()
 
 
@@ -397,7 +385,7 @@ def test_without_decompression(open_html, merges):
     old = open_html("<script>delete window.DecompressionStream</script>" + markup)
     old.page.wait_for_timeout(200)
     assert old.page.get_by_text("This browser cannot unpack").is_visible()
-    assert old.page.locator(".bkt-out .bkt-p").first.is_visible()
+    assert old.page.locator(".bk-tokens-out .bk-tokens-p").first.is_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -61,7 +61,7 @@ def test_a_reader_scrubs_and_turns_the_dials(show, theme, width):
         page.keyboard.press("ArrowRight")
     assert slider.get_attribute("aria-valuetext") == "step 4 of 8"
     assert close(colour(page, 1), COLOURS["1", "0"]) and not close(colour(page, 0), COLOURS["1", "0"])
-    assert page.locator("li.bkt-value").all_inner_texts() == ["subject: 50 %", "background: 25 %"]
+    assert page.locator("li.bk-trajectory-value").all_inner_texts() == ["subject: 50 %", "background: 25 %"]
     page.get_by_role("radiogroup", name="Guidance").get_by_role("radio", name="5").check()
     assert close(colour(page, 1), COLOURS["5", "0"])
     page.get_by_role("radiogroup", name="Seed").get_by_role("radio", name="1").check()
@@ -88,7 +88,7 @@ def test_hostile_text_is_shown_and_not_run(show):
     names = viewer_hostile_strings[1:4]
     visit = show({(viewer_hostile_strings[1], "0"): run((1, 2, 3), names)}, prompt=viewer_hostile_strings[2])
     assert visit.page.evaluate("window.__pwned") is None
-    assert visit.page.locator("li.bkt-value").count() == len(names)
+    assert visit.page.locator("li.bk-trajectory-value").count() == len(names)
     visit.assert_quiet()
 
 
@@ -101,7 +101,7 @@ def test_inserted_by_a_notebook(show):
 
 def test_without_javascript(open_without_javascript):
     page = open_without_javascript(trajectory.viewer(RUNS, prompt="a pear", alt=ALT).data)
-    assert page.locator(".bkt-strip").evaluate("image => image.naturalWidth") == 7 * SIDE
+    assert page.locator(".bk-trajectory-strip").evaluate("image => image.naturalWidth") == 7 * SIDE
     assert page.locator("noscript p").is_visible()
 
 

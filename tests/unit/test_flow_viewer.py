@@ -53,7 +53,7 @@ def test_arrows_stand_on_a_grid():
 def test_the_static_picture_shows_start_and_end():
     html = flow.viewer(**GOOD).data
     static = html[html.index('<div class="bookkit-static">') : html.index("<noscript>")]
-    assert [static.count(f'class="bkf-{name}"') for name in ("data", "start", "end")] == [2, 2, 2]
+    assert [static.count(f'class="bk-flow-{name}"') for name in ("data", "start", "end")] == [2, 2, 2]
     assert "1.62 at the start, 0.00 at the end" in static
 
 

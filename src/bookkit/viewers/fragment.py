@@ -2,16 +2,21 @@
 
 How a viewer is made
 --------------------
-A viewer is a Python module with a `.js` and a `.css` file of the same name beside it. The module turns
-its arguments into plain data, draws a static picture of them (HTML, escaped by `text` and `attr`), and
-returns `fragment(...)`. The fragment then holds, in this order:
+A viewer is a folder, `NAME/`, of `__init__.py`, `viewer.js` and `viewer.css`. The module turns its arguments
+into plain data, draws a static picture of them (HTML, escaped by `text` and `attr`), and returns
+`fragment("NAME", ...)`. The fragment then holds, in this order:
 
-1. `<style>`: the colours of the book (`THEME`) and the viewer's CSS;
+1. `<style>`: the colours of the book (`THEME`) and the CSS, what viewers share (`shared.css`) first;
 2. the static picture, which is what stands there without JavaScript, before the script has run, if
    it fails, and in a notebook whose outputs are not trusted;
 3. `<noscript>`: one sentence that says so;
-4. `<script>`: the viewer's JS, its data as an escaped literal, and a few lines that open a shadow root
-   (so that the style sheets of Sphinx, JupyterLab or Colab do not reach in) and call `mount`.
+4. `<script>`: the JS, what viewers share (`shared.js`) first, the data as an escaped literal, and a few lines
+   that open a shadow root (so that the style sheets of Sphinx, JupyterLab or Colab do not reach in) and call
+   `mount`.
+
+A page may hold any viewers side by side, and the style of each reaches the static pictures of all. A viewer's own
+classes therefore begin with its name: `viewer.js` and `viewer.css` write `bk-NAME`, the module `prefix("NAME")`, and
+`source` puts the name in. Classes that begin with `bkv` are those of `shared.css`, the same in every viewer.
 
 The JS file defines one function, `mount(root, data, host)`:
 
@@ -53,6 +58,9 @@ if TYPE_CHECKING:
 
 LIMIT = 300_000
 """No fragment is larger, in bytes."""
+
+FOLDER = Path(__file__).parent
+"""Where the viewers lie."""
 
 _LIGHT = {
     "ink": "#23211d",
@@ -177,16 +185,25 @@ def literal(data: Any) -> str:
     return dumped.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026")
 
 
-def source(name: str) -> str:
-    """A CSS or JS file that lies beside the viewers, without its comment lines and indentation."""
-    lines = (Path(__file__).parent / name).read_text(encoding="utf-8").splitlines()
-    stripped = (line.strip() for line in lines)
-    return "\n".join(line for line in stripped if line and not line.startswith(("//", "/* ")))
+def prefix(name: str) -> str:
+    """What the classes of the viewer `name` begin with; no other viewer's do, since names hold no hyphen."""
+    return f"bk-{name}"
 
 
-def sources(name: str) -> dict[str, str]:
-    """`css` and `js` of a viewer for `fragment`: what the viewers share, and then its own file of that name."""
-    return {kind: f"{source(f'shared.{kind}')}\n{source(f'{name}.{kind}')}" for kind in ("css", "js")}
+def source(name: str, kind: str) -> str:
+    """The "css" or "js" of the viewer `name`: what viewers share, then its own, with its prefix put in.
+
+    Comment lines and indentation are left out. Raises BookError where the source would end its own element.
+    """
+    written = "\n".join(
+        (FOLDER / path).read_text(encoding="utf-8") for path in (f"shared.{kind}", f"{name}/viewer.{kind}")
+    )
+    # The sources are ours; the check keeps a later edit from closing its own element.
+    for end in ("</style", "</script", "<!--"):
+        if end in written.lower():
+            raise BookError(f"The {kind} of the viewer {name!r} holds {end!r}, which ends its element: reword it.")
+    lines = (line.strip() for line in re.sub(r"\bbk-NAME\b", prefix(name), written).splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith(("//", "/* ")))
 
 
 def html_object(markup: str, what: str) -> HTML:
@@ -205,8 +222,6 @@ def html_object(markup: str, what: str) -> HTML:
 def fragment(
     name: str,
     *,
-    css: str,
-    js: str,
     data: dict[str, Any],
     alt: str,
     static: str,
@@ -214,20 +229,14 @@ def fragment(
 ) -> HTML:
     """One self-contained viewer.
 
-    name: the viewer's short name, which becomes part of its id. css, js: sources (see `sources`). data:
-    anything JSON can hold. alt: what the picture shows, for those who do not see it. static: the picture as
-    HTML, already escaped. noscript: a sentence for readers without JavaScript. Raises BookError where alt is
-    missing or the whole is 300,000 bytes or more.
+    name: that of the viewer's folder, which becomes part of its id and classes. data: anything JSON can hold.
+    alt: what the picture shows, for those who do not see it. static: the picture as HTML, already escaped.
+    noscript: a sentence for readers without JavaScript. Raises BookError where alt is missing or the whole is
+    300,000 bytes or more.
     """
     if not alt.strip():
         raise BookError(f"The viewer {name!r} needs alt=…: a sentence that says what its picture shows.")
-    # The sources are ours; the check keeps a later edit from closing its own element.
-    for part, end in ((css, "</style"), (js, "</script"), (js, "<!--")):
-        if end in part.lower():
-            raise BookError(
-                f"The source of the viewer {name!r} holds {end!r}, which ends its element: reword it."
-            )
-    written = literal(data)
+    alt, written = well_formed(alt), literal(data)
     digest = hashlib.sha256(f"{name}\0{written}\0{alt}".encode()).hexdigest()[:8]
     identifier = f"bookkit-{name}-{digest}-{next(_counter)}"
     mounting = _MOUNT.replace("@ID@", identifier).replace("@DATA@", written)
@@ -235,10 +244,10 @@ def fragment(
         f'<div class="bookkit-viewer bookkit-{name} mathjax_ignore tex2jax_ignore" id="{identifier}"'
         f' data-bookkit="{identifier}" data-lm-suppress-shortcuts="true"'
         f' role="figure" aria-label={attr(alt)}>'
-        f"<style>{THEME}\n{css}</style>"
+        f"<style>{THEME}\n{source(name, 'css')}</style>"
         f'<div class="bookkit-static">{static}</div>'
         f'<noscript><p class="bookkit-noscript">{text(noscript)}</p></noscript>'
-        f'<script>(() => {{\n"use strict";\n{js}{mounting}}})();</script>'
+        f'<script>(() => {{\n"use strict";\n{source(name, "js")}{mounting}}})();</script>'
         "</div>"
     )
     return html_object(markup, name)
