@@ -10,7 +10,6 @@ Serif, Cell Sans and Cell Mono. Needed: fonttools with brotli (in requirements.l
 form, npm.
 """
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -23,6 +22,8 @@ from pathlib import Path
 from fontTools import subset
 from fontTools.ttLib import TTFont
 from fontTools.varLib import instancer
+
+from bookkit import files
 
 OUT = Path(__file__).resolve().parents[1] / "book" / "_static" / "fonts"
 
@@ -91,9 +92,7 @@ def rename(font: TTFont, family: str, style: str) -> None:
 
 def make(data: bytes, family: str, style: str, limits: dict, characters: list[int]) -> bytes:
     font = TTFont(BytesIO(data), recalcTimestamp=False)
-    options = subset.Options(
-        layout_features=FEATURES, name_IDs=["*"], notdef_outline=True, hinting=False
-    )
+    options = subset.Options(layout_features=FEATURES, name_IDs=["*"], notdef_outline=True, hinting=False)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=characters)
     subsetter.subset(font)
@@ -114,18 +113,17 @@ def main() -> None:
                 sys.exit("fonts: npm is not installed; give a folder that holds " + ", ".join(PACKAGES))
             fetch(folder)
         for name, expected in PACKAGES.items():
-            found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+            found = files.sha256(folder / name)
             if found != expected:
                 sys.exit(f"fonts: {name} has sha256 {found}, expected {expected}")
-        OUT.mkdir(parents=True, exist_ok=True)
         record = {"packages": PACKAGES, "fonts": {}}
         for file, family, style, package, path, limits, characters in FONTS:
             data = make(member(folder / package, path), family, style, limits, characters)
-            (OUT / file).write_bytes(data)
+            files.write_bytes(OUT / file, data)
             record["fonts"][file] = {
                 "from": f"{package}: {path}",
                 "bytes": len(data),
-                "sha256": hashlib.sha256(data).hexdigest(),
+                "sha256": files.sha256(OUT / file),
             }
             print(f"{file:26} {len(data):7,} bytes")
         total = sum(entry["bytes"] for entry in record["fonts"].values())
@@ -133,8 +131,8 @@ def main() -> None:
         licences = [member(folder / name, "package/LICENSE.md").decode() for name in PACKAGES]
         notices = "\n".join(text.strip().splitlines()[0] for text in licences)
         body = licences[0].strip().split("\n", 1)[1].strip()
-        (OUT / "OFL.txt").write_text(f"{notices}\n\n{body}\n", encoding="utf-8")
-        (OUT / "fonts.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        files.write_text(OUT / "OFL.txt", f"{notices}\n\n{body}\n")
+        files.write_text(OUT / "fonts.json", json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ warns when a formula needs another one. KaTeX's fonts for Fraktur, script, sans-
 are left out.
 """
 
-import hashlib
 import json
 import re
 import subprocess
@@ -21,6 +20,8 @@ from pathlib import Path
 
 from fontTools import subset
 from fontTools.ttLib import TTFont
+
+from bookkit.files import sha256, write_bytes, write_text
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 PACKAGE = "katex-0.19.1.tgz"
@@ -56,28 +57,26 @@ def main() -> None:
         folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary)
         if len(sys.argv) == 1:
             subprocess.run(["npm", "pack", "katex@0.19.1"], cwd=folder, check=True)
-        found = hashlib.sha256((folder / PACKAGE).read_bytes()).hexdigest()
+        found = sha256(folder / PACKAGE)
         if found != SHA256:
             sys.exit(f"katex: {PACKAGE} has sha256 {found}, expected {SHA256}")
         with tarfile.open(folder / PACKAGE) as archive:
             files = {m.name: archive.extractfile(m).read() for m in archive.getmembers() if m.isfile()}
     vendor, static = BOOK / "_ext" / "vendor", BOOK / "_static" / "katex"
-    (static / "fonts").mkdir(parents=True, exist_ok=True)
-    vendor.mkdir(parents=True, exist_ok=True)
-    (vendor / "katex.min.js").write_bytes(files["package/dist/katex.min.js"])
-    (vendor / "KATEX-LICENSE").write_bytes(files["package/LICENSE"])
-    (static / "LICENSE").write_bytes(files["package/LICENSE"])
+    write_bytes(vendor / "katex.min.js", files["package/dist/katex.min.js"])
+    write_bytes(vendor / "KATEX-LICENSE", files["package/LICENSE"])
+    write_bytes(static / "LICENSE", files["package/LICENSE"])
     signs, total = set(), 0
     for name, wanted in FONTS.items():
         data = files[f"package/dist/fonts/KaTeX_{name}.woff2"]
         if wanted is not None:
             data = shrink(data, wanted)
         signs |= set(TTFont(BytesIO(data)).getBestCmap())
-        (static / "fonts" / f"KaTeX_{name}.woff2").write_bytes(data)
+        write_bytes(static / "fonts" / f"KaTeX_{name}.woff2", data)
         total += len(data)
         print(f"KaTeX_{name + '.woff2':28} {len(data):7,} bytes")
     print(f"{'all together':34} {total:7,} bytes")
-    (vendor / "signs.json").write_text(json.dumps(sorted(signs)) + "\n", encoding="utf-8")
+    write_text(vendor / "signs.json", json.dumps(sorted(signs)) + "\n")
 
     def face(match: re.Match) -> str:
         rule = match.group(0)
@@ -86,7 +85,7 @@ def main() -> None:
         return re.sub(r',url\(fonts/[\w.-]+\.(woff|ttf)\) format\("\w+"\)', "", rule)
 
     sheet = re.sub(r"@font-face\{[^}]*\}", face, files["package/dist/katex.min.css"].decode())
-    (static / "katex.min.css").write_text(sheet.replace("font-display:block", "font-display:swap"))
+    write_text(static / "katex.min.css", sheet.replace("font-display:block", "font-display:swap"))
 
 
 if __name__ == "__main__":

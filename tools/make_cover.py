@@ -15,6 +15,8 @@ from pathlib import Path
 
 from tokenizers import ByteLevelBPETokenizer
 
+from bookkit.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 STATIC = ROOT / "book" / "_static"
 LANGUAGES = [
@@ -124,9 +126,7 @@ def files() -> dict[str, str]:
         for theme in THEMES
         for narrow in (False, True)
     }
-    record = {
-        row["name"]: {"tokens": len(row["tokens"]), "pieces": row["tokens"].count(False)} for row in data
-    }
+    record = {row["name"]: {"tokens": len(row["tokens"]), "pieces": row["tokens"].count(False)} for row in data}
     made["cover.json"] = json.dumps(record, ensure_ascii=False, indent=1) + "\n"
     return made
 
@@ -140,7 +140,7 @@ def main() -> int:
             if not path.is_file() or path.read_text(encoding="utf-8") != text:
                 stale.append(name)
         else:
-            path.write_text(text, encoding="utf-8")
+            write_text(path, text)
             print(f"{name:28} {len(text.encode()):7,} bytes")
     if stale:
         print("stale: " + ", ".join(stale) + "; run python tools/make_cover.py")

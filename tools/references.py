@@ -12,6 +12,8 @@ from pathlib import Path
 
 from pybtex.database import parse_file
 
+from bookkit.files import write_text
+
 BOOK = Path(__file__).resolve().parents[1] / "book"
 HEAD = """---
 html_theme.sidebar_secondary.remove: true
@@ -78,7 +80,7 @@ def main() -> int:
         same = target.is_file() and target.read_text(encoding="utf-8") == text
         print("references.md is up to date" if same else "references.md is stale: run tools/references.py")
         return 0 if same else 1
-    target.write_text(text, encoding="utf-8")
+    write_text(target, text)
     return 0
 
 

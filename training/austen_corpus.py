@@ -17,6 +17,8 @@ from pathlib import Path
 
 import rdata
 
+from bookkit.files import write_text
+
 
 def lazy_load(folder: Path, name: str) -> list[str]:
     """Return the lines of one novel from R's lazy-load database (Rdata.rdx and Rdata.rdb)."""
@@ -38,7 +40,7 @@ def main(unpacked: Path) -> None:
         paragraph for paragraph in paragraphs if paragraph and not re.fullmatch(r"(?i)chapter \w+\.?", paragraph)
     ]
     target = Path(__file__).resolve().parent.parent / "data/corpora/pride_and_prejudice.txt"
-    target.write_text("\n".join(paragraphs) + "\n", encoding="utf-8")
+    write_text(target, "\n".join(paragraphs) + "\n")
     print(f"{target.name}: {len(paragraphs):,} paragraphs, {target.stat().st_size:,} bytes")
 
 

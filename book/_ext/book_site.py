@@ -30,6 +30,8 @@ from pygments.token import (
     Token,
 )
 
+from bookkit import files
+
 
 def palette(ink, muted, keyword, string, number, function, builtin, wrong, changed):
     return {
@@ -71,16 +73,12 @@ def palette(ink, muted, keyword, string, number, function, builtin, wrong, chang
 
 class Light(Style):
     background_color = "#f4efe4"
-    styles = palette(
-        "#2b2823", "#655f53", "#8f3a14", "#3f6226", "#7a5200", "#1c5788", "#5f4a8c", "#a8340a", "#1f6a4c"
-    )
+    styles = palette("#2b2823", "#655f53", "#8f3a14", "#3f6226", "#7a5200", "#1c5788", "#5f4a8c", "#a8340a", "#1f6a4c")
 
 
 class Dark(Style):
     background_color = "#11161d"
-    styles = palette(
-        "#d9d5cb", "#98a1a8", "#e2a07c", "#a6c78c", "#e2bf7e", "#8fbfe8", "#bdb0ea", "#ff9a76", "#7fd0b0"
-    )
+    styles = palette("#d9d5cb", "#98a1a8", "#e2a07c", "#a6c78c", "#e2bf7e", "#8fbfe8", "#bdb0ea", "#ff9a76", "#7fd0b0")
 
 
 def pygments_css() -> str:
@@ -155,12 +153,12 @@ def quiet_theme_files(static: Path) -> None:
         css = re.sub(r"@font-face\{[^}]*Font Awesome[^}]*\}", "", css)
         css = re.sub(r"(?<=[}/])(?:\.fa-[\w-]+(?:,\.fa-[\w-]+)*)\{--fa:[^}]*\}", "", css)
         css = re.sub(r"/\*# sourceMappingURL=.*?\*/", "", css)
-        sheet.write_text(css, encoding="utf-8")
+        files.write_text(sheet, css)
     for path in [*static.rglob("*.css"), *static.rglob("*.js")]:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
         slim = re.sub(r"(?m)^(?://[#@] sourceMappingURL=.*|/\*[#@] sourceMappingURL=.*?\*/)\s*$", "", text)
         if slim != text:
-            path.write_text(slim, encoding="utf-8", errors="surrogateescape")
+            files.write_bytes(path, slim.encode(errors="surrogateescape"))
 
 
 def name_the_toggles(out: Path) -> None:
@@ -170,7 +168,7 @@ def name_the_toggles(out: Path) -> None:
         text = path.read_text(encoding="utf-8")
         if bare in text:
             named = bare.replace("<summary>", '<summary aria-label="Pages of this section">')
-            path.write_text(text.replace(bare, named), encoding="utf-8")
+            files.write_text(path, text.replace(bare, named))
 
 
 FIRST_PAGE = """<!doctype html>
@@ -192,13 +190,13 @@ def finish(app, error) -> None:
         return
     out = Path(app.outdir)
     (out / ".nojekyll").touch()
-    (out / "_static" / "pygments.css").write_text(pygments_css(), encoding="utf-8")
+    files.write_text(out / "_static" / "pygments.css", pygments_css())
     quiet_theme_files(out / "_static")
     name_the_toggles(out)
     root = app.config.root_doc
     if root != "index":
         page = FIRST_PAGE.format(title=app.config.html_title, target=f"{root}.html")
-        (out / "index.html").write_text(page, encoding="utf-8")
+        files.write_text(out / "index.html", page)
 
 
 def setup(app):

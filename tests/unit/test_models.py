@@ -427,36 +427,6 @@ def test_a_changed_registry_never_meets_an_old_folder(book):
     sentence(bookkit.model, "tiny")
 
 
-# --- data ---------------------------------------------------------------------------------------------------
-
-
-def test_data(book):
-    (book.root / "data" / "words.txt").write_text("naïve", encoding="utf-8")
-    assert bookkit.data("words.txt") == book.root.resolve() / "data" / "words.txt"
-    assert bookkit.read_text("words.txt") == "naïve"
-    assert "data/wrods.txt" in sentence(bookkit.data, "wrods.txt")
-    assert "data/wrods.txt" in sentence(bookkit.read_text, "wrods.txt")
-
-
-def test_corpus_that_is_not_utf8(book):
-    (book.root / "data" / "latin.txt").write_bytes("so naïve".encode("latin-1"))
-    text = sentence(bookkit.read_text, "latin.txt")
-    assert "data/latin.txt" in text and "byte 5 is 0xef" in text and "UTF-8" in text
-
-
-def test_root_that_is_not_a_book(monkeypatch, tmp_path):
-    monkeypatch.setenv("BOOK_ROOT", str(tmp_path))
-    assert str(tmp_path) in sentence(bookkit.data, "x")
-
-
-def test_relative_cache_lies_below_the_root(book, monkeypatch):
-    monkeypatch.setenv("BOOKKIT_CACHE", "_build/cache")
-    assert paths.cache() == book.root.resolve() / "_build" / "cache"
-    monkeypatch.delenv("BOOKKIT_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert paths.cache() == Path("/somewhere/bookkit")
-
-
 # --- the real vocabularies and models -----------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from conftest import FIXTURES, MINI
 
-from bookkit import files, notebooks
+from bookkit import notebooks
 from bookkit.errors import BookError
 
 MINI_CHAPTER = MINI / "notebooks" / "01_mini.ipynb"
@@ -214,20 +214,6 @@ def test_strip_writes_only_what_changed(draft):
     assert draft.read_text() == before and before.endswith("}\n")
     assert stat.S_IMODE(draft.stat().st_mode) == 0o640
     assert notebooks.strip(draft) is False
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(draft, monkeypatch):
-    before = draft.read_bytes()
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(BookError, match="No space left"):
-        files.write_text(draft, "half")
-    assert draft.read_bytes() == before and list(draft.parent.iterdir()) == [draft]
-
-
-def test_writing_where_one_may_not(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(BookError, match="cannot be written"):
-        files.write_text(tmp_path / "file" / "x.ipynb", "text")
 
 
 def test_nbval_accepts_what_strip_keeps(draft, tmp_path):

@@ -16,6 +16,7 @@ import bookkit
 from bookkit import paths, results
 from bookkit.ask import passages
 from bookkit.errors import BookError
+from bookkit.files import write_text
 from training.grounded_qa import house
 from training.sweeps import rag
 
@@ -79,7 +80,7 @@ def write(path: Path, lines: list[dict]) -> None:
     """
     if path.exists():
         raise BookError(f"{path} is there already: its labels would be lost; move it away first.")
-    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def main() -> None:
