@@ -5,12 +5,14 @@ code}, three or more for each exercise. Each is plausible: it gives the type tha
 agrees with at least one example that the reader sees.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import MINI, listed_chapters
+from nbformat import NotebookNode
 
 from bookkit import notebooks, teaching
 
@@ -18,6 +20,8 @@ WRONG_ANSWERS = Path(__file__).parent / "wrong_answers"
 KEYS = ("exercise", "misconception", "code")
 AT_LEAST = 3
 EXERCISES = range(3, 6)
+SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)\n[^\n]*### END SOLUTION", re.DOTALL)
+HIDDEN_TESTS = re.compile(r"(?m)^.*### BEGIN HIDDEN TESTS(?:.|\n)*?### END HIDDEN TESTS.*\n?")
 
 
 def wrong_answers(path: Path) -> list[dict]:
@@ -36,9 +40,7 @@ def listing_problems(found: list[teaching.Exercise], listed: list[dict]) -> list
         problems.append(f"wrong answers for {name}, but the chapter has no such exercise; correct the name")
     for exercise in found:
         if counts[exercise.id] < AT_LEAST:
-            problems.append(
-                f"{exercise.id} has {counts[exercise.id]} wrong answers; write {AT_LEAST} or more"
-            )
+            problems.append(f"{exercise.id} has {counts[exercise.id]} wrong answers; write {AT_LEAST} or more")
     codes = Counter(str(entry.get("code")).strip() for entry in listed)
     problems += [f"the same wrong answer stands {n} times: {code[:40]}" for code, n in codes.items() if n > 1]
     return problems
@@ -101,17 +103,36 @@ def test_exercises(book_chapter):
         pytest.fail("\n" + "\n".join(problems), pytrace=False)
 
 
-def test_a_student_copy_fails_until_it_is_solved(book_chapter, tmp_path):
-    original = notebooks.read(book_chapter)
-    copy = teaching.student_copy(book_chapter, tmp_path / book_chapter.name)
-    assert not any(outcome.passed for outcome in teaching.grade(copy, book_chapter))
+def copy_problems(original: NotebookNode, copy: NotebookNode) -> list[str]:
+    """What a student copy holds that it must not hold, or lacks. That starters fail is known from the chapter."""
+    if [cell.id for cell in copy.cells] != [cell.id for cell in original.cells]:
+        return ["its cells are not those of the chapter"]
+    problems, before = [], {cell.id: cell for cell in original.cells}
+    found = teaching.exercises(original)
+    starters = {exercise.solution.id: exercise.starter for exercise in found}
+    for cell in copy.cells:
+        if cell.get("outputs"):
+            problems.append(f"{cell.id} keeps outputs")
+        if cell.metadata.get("nbgrader") != before[cell.id].metadata.get("nbgrader"):
+            problems.append(f"{cell.id} changed for nbgrader")
+        if cell.id in starters:
+            folded = cell.metadata.get("jupyter") or {"hide-input", "exercise-solution"} & set(notebooks.tags(cell))
+            if folded or "exercise-answer" not in notebooks.tags(cell):
+                problems.append(f"{cell.id} is no open cell for an answer")
+        expected = starters.get(cell.id, HIDDEN_TESTS.sub("", before[cell.id].source).rstrip("\n"))
+        if cell.source.rstrip("\n") != expected:
+            problems.append(f"{cell.id} holds another text than it should")
+        for exercise in found:
+            answer = SOLUTION.search(exercise.solution.source)[1].strip()
+            if answer in cell.source:
+                problems.append(f"{cell.id} holds the solution of {exercise.id}")
+    return problems
 
-    solved = notebooks.read(copy)
-    solutions = {exercise.solution.id: exercise.solution.source for exercise in teaching.exercises(original)}
-    for cell in solved.cells:
-        cell.source = solutions.get(cell.id, cell.source)
-    copy.write_text(notebooks.dumps(solved), encoding="utf-8")
-    assert all(outcome.passed for outcome in teaching.grade(copy, book_chapter))
+
+def test_a_student_copy_asks_and_does_not_answer(book_chapter, tmp_path):
+    copy = teaching.student_copy(book_chapter, tmp_path / book_chapter.name)
+    if problems := copy_problems(notebooks.read(book_chapter), notebooks.read(copy)):
+        pytest.fail("\n" + "\n".join(problems), pytrace=False)
 
 
 def test_every_list_belongs_to_a_chapter():
@@ -185,6 +206,43 @@ def test_a_wrong_solution_is_told(tmp_path):
 def test_a_check_that_checks_nothing_is_told(tmp_path):
     problems = broken(tmp_path, "chk3", "assert ", "assert True or ")
     assert any("wrong answer “halves”: it passed" in problem for problem in problems)
+
+
+def test_a_student_copy_fails_until_it_is_solved(tmp_path):
+    original = notebooks.read(MINI_CHAPTER)
+    copy = teaching.student_copy(MINI_CHAPTER, tmp_path / "student.ipynb")
+    assert not any(outcome.passed for outcome in teaching.grade(copy, MINI_CHAPTER))
+
+    solved = notebooks.read(copy)
+    solutions = {exercise.solution.id: exercise.solution.source for exercise in teaching.exercises(original)}
+    for cell in solved.cells:
+        cell.source = solutions.get(cell.id, cell.source)
+    copy.write_text(notebooks.dumps(solved), encoding="utf-8")
+    assert all(outcome.passed for outcome in teaching.grade(copy, MINI_CHAPTER))
+
+
+def test_a_copy_that_gives_away_or_lacks_something_is_told(tmp_path):
+    original = notebooks.read(MINI_CHAPTER)
+    path = teaching.student_copy(MINI_CHAPTER, tmp_path / "student.ipynb")
+    assert copy_problems(original, notebooks.read(path)) == []
+
+    def told(key, **changes):
+        copy = notebooks.read(path)
+        target = next(cell for cell in copy.cells if cell.id == key)
+        for name, value in changes.items():
+            setattr(target, name, value)
+        return copy_problems(original, copy)
+
+    before = {cell.id: cell for cell in original.cells}
+    assert told("sol1", source=before["sol1"].source) == [
+        "sol1 holds another text than it should",
+        "sol1 holds the solution of ex01-1",
+    ]
+    assert "chk1 holds another text than it should" in told("chk1", source=before["chk1"].source)
+    assert "sol1 changed for nbgrader" in told("sol1", metadata=NotebookNode(tags=["exercise-answer"]))
+    assert "sol2 is no open cell for an answer" in told("sol2", metadata=before["sol2"].metadata)
+    assert "c05 keeps outputs" in told("c05", outputs=[1])
+    assert told("c05", id="other") == ["its cells are not those of the chapter"]
 
 
 def test_nbgrader_reads_the_chapter(book_chapter):
