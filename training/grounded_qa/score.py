@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bookkit import bootstrap
 from training.grounded_qa import house
 
 NUMBERS = {word: str(number) for number, word in enumerate(
@@ -123,21 +124,17 @@ def _columns(marks: np.ndarray) -> dict[str, np.ndarray]:
     return {name: marks[..., i] for i, name in enumerate(COLUMNS)}
 
 
-def _rows(number: int, resamples: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(number, size=(resamples, number))
-
-
 def _figure(value: float, resampled: np.ndarray) -> dict:
     """A value and the middle 95 % of its resamples; None where it is not defined."""
     if np.isnan(value):
         return {"value": None, "low": None, "high": None}
-    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    low, high = bootstrap.middle(resampled)
     return {"value": round(float(value), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
 def report(marks: np.ndarray, resamples: int = 2000, seed: int = 0) -> dict[str, dict]:
     """Every metric with its 95 % bootstrap interval over items."""
-    drawn = _columns(marks[_rows(len(marks), resamples, seed)])
+    drawn = _columns(marks[bootstrap.rows(len(marks), resamples=resamples, seed=seed)])
     return {name: _figure(metric(_columns(marks)), metric(drawn)) for name, metric in METRICS.items()}
 
 
@@ -149,7 +146,7 @@ def compare(before: np.ndarray, after: np.ndarray, resamples: int = 2000, seed: 
     """
     if before.shape != after.shape or not (before[:, :2] == after[:, :2]).all():
         raise ValueError("A paired comparison needs the replies of both to the same items in the same order.")
-    rows = _rows(len(before), resamples, seed)
+    rows = bootstrap.rows(len(before), resamples=resamples, seed=seed)
     gains = {}
     for name, metric in METRICS.items():
         resampled = metric(_columns(after[rows])) - metric(_columns(before[rows]))
