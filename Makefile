@@ -6,7 +6,7 @@ export PYTHONUTF8 = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help env models book test test-nbval test-site lane-colab lane-newest lab serve status strip student clean
+.PHONY: help env models book test test-nbval test-site lane-portable lane-colab lane-newest lab serve status strip student clean
 
 help:  ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,20 +18,23 @@ models: env  ## fetch and check the pocket models (about 180 MB, once)
 	@$(PY) -m bookkit fetch
 
 book: models  ## execute the notebooks and build the site into _build/html
-	@$(PY) tools/build.py
+	@$(PY) -m tools.build
 
-test: models  ## unit, contract and teaching tests, then nbval over every notebook
+test: models  ## nbval over the notebooks that changed, then unit, contract and teaching tests
 	@failed=0; \
-	$(PY) -m pytest -q tests --ignore=tests/site || failed=1; \
-	$(MAKE) --no-print-directory test-nbval || failed=1; \
+	$(PY) -m tools.execute || failed=1; \
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 tests --ignore=tests/site || failed=1; \
 	exit $$failed
 
-test-nbval: models  ## execute every notebook with nbval and compare the kept outputs
-	@$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 600 -p no:cacheprovider notebooks
+test-nbval: models  ## run the notebooks that changed with nbval and compare the kept outputs
+	@$(PY) -m tools.execute
 
 test-site: env  ## try the built pages in a real browser (needs Chromium)
 	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
 	@$(PY) -m pytest -q tests/site
+
+lane-portable: models  ## run the notebooks as other processors would (CHAPTERS=… for some of them)
+	@$(PY) -m tools.portable $(CHAPTERS)
 
 lane-colab: models  ## run the notebooks on the versions that Colab brings
 	@$(PYTHON) tools/lane.py colab

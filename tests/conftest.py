@@ -2,19 +2,17 @@
 
 import functools
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 from bookkit import notebooks
 from bookkit.errors import BookError
+from tools import runs
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(__file__).parent / "fixtures" / "notebooks"
 MINI = FIXTURES / "mini"  # a whole book in small: one chapter that keeps every rule
-if str(ROOT) not in sys.path:
-    sys.path.insert(0, str(ROOT))  # for `tools`
 
 
 def listed_chapters() -> list[Path]:
@@ -38,26 +36,21 @@ def mini():
 
 @pytest.fixture(scope="session")
 def executed():
-    """A function from a chapter's path to its executed notebook (from the cache where nothing changed).
+    """A function from a chapter's path to its executed notebook, from the run that nbval has made of it.
 
-    Where the tools that execute are missing, tests skip; with BOOK_REQUIRE set, they fail.
+    Nothing is run here. Where a chapter has not run as it is now, a test skips; with BOOK_REQUIRE set, it fails.
     """
 
     @functools.cache
-    def run(path: Path):
-        try:
-            from tools.execute import execute
-
-            return execute(path)
-        except (ImportError, BookError) as error:  # kept, so that a broken chapter runs once, not once a test
-            return error
-
     def executed_notebook(path: Path):
-        result = run(path)
-        if isinstance(result, ImportError) and not os.environ.get("BOOK_REQUIRE"):
-            pytest.skip(f"chapters cannot be executed here: {result}")
-        if isinstance(result, Exception):
-            pytest.fail(str(result), pytrace=False)
-        return notebooks.read(result)
+        try:
+            record, notebook = runs.of(path)
+        except BookError as error:
+            if os.environ.get("BOOK_REQUIRE"):
+                pytest.fail(str(error), pytrace=False)
+            pytest.skip(str(error))
+        if record["verdict"] != runs.PASSED:
+            pytest.fail(f"{path.stem}: {runs.told(record)}", pytrace=False)
+        return notebook
 
     return executed_notebook

@@ -1,158 +1,136 @@
-"""Execute chapters through Jupyter Book's cache, measuring each; do nothing for unchanged ones.
+"""Run the chapters with nbval: those that changed, or whose run depends on something that did.
 
-    python tools/execute.py                  # every chapter of _toc.yml
-    python tools/execute.py 02_tokenization  # one
+    python -m tools.execute                  # every chapter of _toc.yml
+    python -m tools.execute 02_tokenization  # one
+    python -m tools.execute --count          # how often each chapter has run since _build was new
 
-MyST-NB's cache knows a notebook by its code cells alone. A chapter's outputs also depend on the helper
-package, the data it names, the locked versions and the size of models, so those go into a fingerprint
-kept beside the measurements; where it differs, the cached run is dropped and made anew.
-
-For every chapter this leaves, under _build/: the run in .jupyter_cache (Jupyter Book finds it there),
-the executed notebook in executed/, and seconds, peak memory and cell count in meter/.
+Two chapters run at a time, each with one thread: kernels that share their cores with each other's threads are much
+slower than kernels that do not. nbval is the only thing that runs a chapter; notebooks/conftest.py writes the run
+down, and tools/runs.py knows which run stands.
 """
 
 import argparse
-import hashlib
+import collections
 import json
 import os
-import re
+import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import nbformat
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-
-from bookkit import files, meter, models, notebooks
+from bookkit import files, notebooks, paths, status
 from bookkit.errors import BookError
+from tools import runs
+from tools.runs import tell
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "_build"
-TIMEOUT_SECONDS = 600
-
-
-def fingerprint(notebook: nbformat.NotebookNode) -> str:
-    """Return a hash of all that a chapter's outputs depend on besides its own cells.
-
-    That is the helper package, the lock, the registry, the size of models, and the files below data/
-    that the cells name in ``bookkit.data("…")``, ``bookkit.read_text("…")`` or ``results.read("…")``; a
-    named folder counts with everything in it.
-    """
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    names = sorted(set(re.findall(r"""bookkit\.(?:data|read_text)\(\s*["']([^"']+)""", code)))
-    sweeps = sorted(set(re.findall(r"""\bresults\.read\(\s*["']([^"']+)""", code)))
-    named = [ROOT / "data" / name for name in names + [f"results/{name}.json" for name in sweeps]]
-    paths = [*(ROOT / "src").rglob("*"), ROOT / "requirements.lock", ROOT / "data/models.yml"]
-    for path in named:
-        paths += path.rglob("*") if path.is_dir() else [path]
-    digest = hashlib.sha256(models.mode().encode())
-    files = [path for path in paths if path.is_file()]
-    for path in sorted(path for path in files if not {"__pycache__", "bookkit.egg-info"} & set(path.parts)):
-        digest.update(str(path.relative_to(ROOT)).encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+WORKERS = 2
+CELL_SECONDS = 600
 
 
-def roles(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return the roles that a chapter's cells name in ``bookkit.model("…")``."""
-    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return sorted(set(re.findall(r"""bookkit\.model\(\s*["']([^"']+)""", code)))
+def nbval(path: Path, record: Path, environment: dict[str, str], python: str = sys.executable) -> dict:
+    """Run one chapter with nbval.
 
+    Args:
+        path: the chapter.
+        record: the folder below which the run is written down.
+        environment: variables of the run besides those of this process.
+        python: the interpreter of the environment to run it in.
 
-def run(path: Path, notebook: nbformat.NotebookNode) -> meter.Reading:
-    """Execute a notebook in place, in its own folder; return what it took, kernel start to end.
+    Returns:
+        The record of the run.
 
     Raises:
-        BookError: a cell failed, took too long, or the kernel died.
+        BookError: nbval ended without writing a run down.
     """
-    os.environ.update(notebooks.QUIET)
-    client = NotebookClient(
-        notebook,
-        timeout=TIMEOUT_SECONDS,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-        store_widget_state=False,
-        record_timing=False,
-    )
-    # A page shows no widgets. nbclient's stand-in for output widgets, with messages of its own to the
-    # kernel, can leave both sides waiting for each other on a busy machine.
-    client.widget_registry = {}
-    try:
-        began = time.perf_counter()
-        with client.setup_kernel():
-            with meter.measure(client.km.provisioner.pid) as kernel:
-                for index, cell in enumerate(notebook.cells):
-                    client.execute_cell(cell, index)
-        seconds = time.perf_counter() - began
-    except (CellExecutionError, CellTimeoutError) as error:
-        print(re.sub(r"\x1b\[[0-9;]*m", "", str(error)), file=sys.stderr)
-        raise BookError(
-            f"Chapter {path.stem} failed in cell {index + 1} (id {cell.get('id')}): "
-            "mend the cell and run the same command again."
-        ) from error
-    except DeadKernelError as error:
-        raise BookError(
-            f"The kernel of chapter {path.stem} died in cell {index + 1}: the machine probably ran out of memory."
-        ) from error
-    return meter.Reading(seconds=seconds, peak_bytes=kernel.peak_bytes)
+    kept = record / "meter" / f"{path.stem}.json"
+    kept.unlink(missing_ok=True)
+    seconds = os.environ.get("BOOK_CELL_SECONDS", CELL_SECONDS)
+    command = [python, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={seconds}"]
+    command += ["-p", "no:cacheprovider", "--color=no", "--rootdir", str(paths.root()), str(path)]
+    variables = os.environ | {"BOOK_RECORD": str(record)} | environment
+    ran = subprocess.run(command, cwd=paths.root(), env=variables, capture_output=True, text=True)
+    if not kept.exists():
+        raise BookError(f"Chapter {path.stem} could not be run by nbval:\n{(ran.stdout + ran.stderr).strip()}")
+    return json.loads(kept.read_text(encoding="utf-8"))
 
 
-def execute(path: Path) -> Path:
-    """Execute a chapter unless an equal run is cached; return the path of the executed notebook."""
-    notebook = notebooks.read(path)
-    cache = get_cache(str(BUILD / ".jupyter_cache"))
-    executed, record = BUILD / "executed" / path.name, BUILD / "meter" / f"{path.stem}.json"
-    wanted = fingerprint(notebook)
-    try:
-        cached = cache.match_cache_notebook(notebook)
-    except KeyError:
-        cached = None
-    if cached is not None and executed.exists() and record.exists():
-        if json.loads(record.read_text())["fingerprint"] == wanted:
-            files.write_text(executed, nbformat.writes(cache.merge_match_into_notebook(notebook)[1]))
-            return executed
-    if cached is not None:
-        cache.remove_cache(cached.pk)
-    print(f"executing {path.stem} …", flush=True)
-    reading = run(path, notebook)
-    cache.cache_notebook_bundle(
-        CacheBundleIn(notebook, str(path), data={"execution_seconds": reading.seconds}),
-        check_validity=False,
-        overwrite=True,
-    )
-    measured = {
-        "seconds": round(reading.seconds, 1),
-        "peak_mb": round(reading.peak_bytes / 1e6),
-        "download_mb": round(sum(models.download_bytes(role) for role in roles(notebook)) / 1e6),
-        "cells": len(notebook.cells),
-        "cores": os.cpu_count(),
-        "fingerprint": wanted,
-    }
-    files.write_text(executed, nbformat.writes(notebook))
-    files.write_text(record, json.dumps(measured, indent=1) + "\n")
-    # Sphinx re-reads a source whose modification time is newer than its last reading.
-    path.touch()
-    print(f"executed {path.stem} in {reading.seconds:.0f} s, peak {reading.peak_bytes / 1e9:.2f} GB", flush=True)
-    return executed
+def line(record: dict, name: str) -> str:
+    """A run in a line: passed, or which cell did what."""
+    if record["verdict"] == runs.PASSED:
+        return f"{name} passed in {record['seconds']:.0f} s, peak {record['peak_mb'] / 1000:.2f} GB"
+    return f"{name} FAILED: {runs.told(record)}"
+
+
+def slowest_first(book: Iterable[Path]) -> list[Path]:
+    """Chapters in the order that keeps two workers busy to the end, by the times last measured."""
+    known = status.read(paths.root())["chapters"]
+    return sorted(book, key=lambda path: -known.get(path.stem, {}).get("seconds", 60))
+
+
+def run(book: list[Path]) -> dict[str, dict]:
+    """Bring the runs of chapters up to date, telling of each; return their records by chapter."""
+    records, stale = {}, []
+    for path in book:
+        record = runs.find(path)
+        if record is None:
+            stale.append(path)
+        elif record["verdict"] == runs.PASSED:
+            tell(f"{path.stem} stands: validated {record['when']} on {record['where']}, and nothing in it has changed")
+        else:
+            tell(f"{line(record, path.stem)} ({record['when']}; nothing in it has changed since)")
+        records[path.stem] = record
+
+    def one(path: Path) -> None:
+        tell(f"running {path.stem} …")
+        try:
+            record = nbval(path, runs.build(), {"OMP_NUM_THREADS": "1"})
+        except BookError as error:
+            problem = {"cell": 0, "id": None, "kind": "start", "said": "was not reached", "detail": str(error)}
+            record = {"verdict": runs.FAILED, "problems": [problem], "inputs": "", "uses": {}}
+            files.write_text(runs.build() / "meter" / f"{path.stem}.json", runs.dumps(record))
+        records[path.stem] = record
+        for problem in record["problems"]:
+            tell(f"--- {path.stem}, cell {problem['cell']} (id {problem['id']})\n{problem['detail'].strip()}\n---")
+        tell(line(record, path.stem))
+        runs.store(path, record)
+
+    with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as workers:
+        list(workers.map(one, slowest_first(stale)))
+    return records
+
+
+def failures(records: dict[str, dict]) -> list[str]:
+    """The chapters that did not pass, a line each."""
+    return [line(record, name) for name, record in records.items() if record["verdict"] != runs.PASSED]
+
+
+def count() -> dict[str, int]:
+    """How often each chapter of the book has run in this folder."""
+    counter = runs.build() / "executions.txt"
+    ran = collections.Counter(counter.read_text(encoding="utf-8").split() if counter.exists() else [])
+    return {path.stem: ran[path.stem] for path in notebooks.chapters(paths.root())}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="names such as 02_tokenization; all of _toc.yml without any")
-    wanted = parser.parse_args().chapters
-    failed = 0
-    for path in notebooks.chapters(ROOT):
-        if wanted and path.stem not in wanted:
-            continue
-        try:
-            execute(path)
-        except BookError as error:
-            print(f"execute: {error}", file=sys.stderr)
-            failed = 1
-    sys.exit(failed)
+    parser.add_argument("--count", action="store_true", help="say how often each chapter ran; exit with 1 unless once")
+    options = parser.parse_args()
+    if options.count:
+        times = count()
+        tell(", ".join(f"{name} ran {number} ×" for name, number in times.items()))
+        sys.exit(any(number != 1 for number in times.values()))
+    book = notebooks.chapters(paths.root())
+    if unknown := set(options.chapters) - {path.stem for path in book}:
+        sys.exit(f"execute: there is no chapter {', '.join(sorted(unknown))} in _toc.yml.")
+    began = time.monotonic()
+    with runs.alone():
+        records = run([path for path in book if not options.chapters or path.stem in options.chapters])
+    failed = failures(records)
+    tell(f"{len(records) - len(failed)} of {len(records)} chapters passed ({time.monotonic() - began:.0f} s)")
+    sys.exit(bool(failed))
 
 
 if __name__ == "__main__":

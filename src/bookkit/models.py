@@ -22,7 +22,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from bookkit import files
+from bookkit import files, used
 from bookkit.errors import BookError
 from bookkit.paths import cache, root
 
@@ -57,6 +57,7 @@ def model(role: str) -> str:
         BookError: the role is unknown, not shipped yet, not fetched yet, or its files are damaged.
     """
     entry = entry_of(role)
+    used.note_role(role)
     if on_hub(entry):
         return hub_model(role, entry)["id"]
     pocket = entry["pocket"]
@@ -72,7 +73,9 @@ def model(role: str) -> str:
                 raise BookError(f'The model of "{role}" is damaged: {problem}; run `python -m bookkit fetch`.')
             return str(folder)
         case "repository":
-            return str(in_repository(pocket))
+            folder = in_repository(pocket)
+            used.note(folder)
+            return str(folder)
         case "dependency":
             installed(pocket)
             return pocket["name"]

@@ -6,6 +6,7 @@ The cache is ``BOOKKIT_CACHE``, else ``$XDG_CACHE_HOME/bookkit``, else ``~/.cach
 import os
 from pathlib import Path
 
+from bookkit import used
 from bookkit.errors import BookError
 
 
@@ -44,6 +45,7 @@ def data(relative: str) -> Path:
     path = root() / "data" / relative
     if not path.exists():
         raise BookError(f"data/{relative} is missing: check its name, or run `git checkout data/{relative}`.")
+    used.note(path)
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from bookkit import used
 from bookkit.errors import BookError
 from bookkit.files import sha256, write_text
 from bookkit.paths import root
@@ -52,6 +53,8 @@ def read(name: str) -> Any:
         BookError: there is no such sweep, its file is damaged, or something it was computed from has changed.
     """
     record = _record(name)
+    for path in [f"{FOLDER}/{name}.json", *record["sha256"]]:
+        used.note(root() / path)
     if changed := _changed(record):
         raise BookError(
             f"{FOLDER}/{name}.json is stale, since {', '.join(changed)} changed after it was computed: "
