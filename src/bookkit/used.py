@@ -38,9 +38,11 @@ def report(root: str) -> list[str]:
             found.add(Path(name).relative_to(base).as_posix())
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if not file or not Path(file).resolve().is_relative_to(base):
+        if not file or not Path(file).is_absolute():  # some modules of torch name no real file
             continue
         path = Path(file).resolve()
+        if not path.is_relative_to(base):
+            continue
         if any(part.startswith((".", "_build")) for part in path.relative_to(base).parts):
             continue  # an environment that lies inside the book
         beside = path.parent.iterdir() if path.name == "__init__.py" else ()
