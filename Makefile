@@ -51,6 +51,7 @@ serve:  ## serve the built site on http://localhost:8000 (PORT=… for another p
 status: book  ## carry measured times and opening pictures into the repository
 	@$(PY) -m bookkit status
 	@$(PY) tools/openings.py
+	@$(PY) tools/picture.py
 
 strip: env  ## clean the notebooks for git
 	@$(PY) -m bookkit strip

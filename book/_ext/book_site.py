@@ -6,6 +6,8 @@
 - The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the
   book shows are drawn in ``book/_static/book.css``.
 - A picture with a twin (``opening.svg``, ``opening-dark.svg``) is shown in the one that fits the theme.
+- While the book has no public address, launch buttons and links to the repository, which would lead nowhere,
+  are left out.
 - ``index.html`` leads to the cover, which is ``book/index.html``.
 - ``.nojekyll`` keeps GitHub Pages from leaving out ``_static`` and every other folder that starts with an underscore.
 """
@@ -30,7 +32,7 @@ from pygments.token import (
     Token,
 )
 
-from bookkit import files
+from bookkit import address, files
 
 
 def palette(ink, muted, keyword, string, number, function, builtin, wrong, changed):
@@ -123,6 +125,21 @@ def pair_the_pictures(app, doctree) -> None:
         image.parent.insert(image.parent.index(image) + 1, dark)
 
 
+def leave_out_launch_buttons(app, config) -> None:
+    """Buttons and links would lead to github.com/OWNER until ``python -m bookkit address`` has been run."""
+    if address.PLACEHOLDER in config.html_theme_options.get("repository_url", ""):
+        config.html_theme_options = {**config.html_theme_options, "launch_buttons": {}}
+        app.connect("doctree-read", leave_out_repository_links)
+
+
+def leave_out_repository_links(app, doctree) -> None:
+    """Keep a link's words and drop where it leads."""
+    repository = app.config.html_theme_options["repository_url"]
+    for link in list(doctree.findall(nodes.reference)):
+        if link.get("refuri", "").startswith(repository):
+            link.replace_self(link.children)
+
+
 def when_static_files_change(app, env, added, changed, removed) -> list[str]:
     """Sphinx copies style sheets only while it writes a page: name one when a static file has changed."""
     for folder in app.config.html_static_path:
@@ -202,6 +219,7 @@ def finish(app, error) -> None:
 def setup(app):
     # Jupyter Book sets this value for sphinx_comments, which the book does not load.
     app.add_config_value("comments_config", {}, "")
+    app.connect("config-inited", leave_out_launch_buttons)
     app.connect("env-get-outdated", when_static_files_change)
     app.connect("doctree-read", mend_code_cells)
     # Before Sphinx collects the pictures of a page.

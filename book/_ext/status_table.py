@@ -1,11 +1,12 @@
-"""``{status-table}``: what every chapter costs, read from ``data/status.json`` when the book is built."""
+"""``{status-table}``: what every chapter costs, on which machine, read from ``data/status.json`` at the build."""
 
-import json
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from sphinx import addnodes
+
+from bookkit import chapters, status
 
 COLUMNS = [
     ("seconds", "Run time", lambda v: f"{v:.0f} s"),
@@ -13,14 +14,11 @@ COLUMNS = [
     ("download_mb", "Download", lambda v: "nothing" if not v else f"{v:.0f} MB"),
     ("cells", "Cells", lambda v: f"{v}"),
 ]
-
-
-def read_status(path: Path) -> dict:
-    try:
-        status = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return status if isinstance(status, dict) else {}
+LANES = {
+    "avx2": "Run time, AVX2 only",
+    "plain": "Run time, no vector extensions, one thread",
+    "threads4": "Run time, four threads",
+}
 
 
 def cell(text: str | nodes.Node) -> nodes.entry:
@@ -28,21 +26,31 @@ def cell(text: str | nodes.Node) -> nodes.entry:
     return nodes.entry("", paragraph)
 
 
-def chapter(root: Path, name: str) -> nodes.Node:
-    """``02_tokenization`` as "2. Tokenization", the notebook's own title, leading to the chapter."""
-    number, _, rest = name.partition("_")
-    try:
-        cells = json.loads((root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-        lines = "".join("".join(c["source"]) for c in cells[:1]).splitlines()
-    except (OSError, ValueError, KeyError):
-        return nodes.Text(name)
-    heading = next((line[2:].strip() for line in lines if line.startswith("# ")), rest.replace("_", " "))
-    title = f"{int(number)}. {heading}" if number.isdigit() else heading
-    link = addnodes.pending_xref(
-        "", refdomain="std", reftype="doc", reftarget=f"/notebooks/{name}", refexplicit=True, refwarn=True
-    )
-    link += nodes.inline("", title, classes=["xref", "std", "std-doc"])
-    return link
+def link(chapter: chapters.Chapter) -> nodes.Node:
+    """The chapter's number and title, leading to it."""
+    to = f"/notebooks/{chapter.path.stem}"
+    reference = addnodes.pending_xref("", refdomain="std", reftype="doc", reftarget=to, refexplicit=True, refwarn=True)
+    reference += nodes.inline("", f"{chapter.number}. {chapter.title}", classes=["xref", "std", "std-doc"])
+    return reference
+
+
+def about(machine: dict) -> str:
+    """What the figures were measured on, in words: processor, cores, and the features that matter for speed."""
+    if not machine:
+        return "The machine was not recorded."
+    sentence = f"Measured on {machine['processor']} with {machine['cores']} cores and Python {machine['python']}."
+    features = machine.get("features")
+    if not features:
+        return f"{sentence} Its system does not tell which vector extensions the processor has."
+    there = [name for name, found in features.items() if found]
+    lacking = [name for name, found in features.items() if not found]
+    has = f"It has {listed(there, 'and')}" if there else ""
+    lacks = f"{'it' if there else 'It'} lacks {listed(lacking, 'and')}" if lacking else ""
+    return f"{sentence} {'; '.join(part for part in (has, lacks) if part)}."
+
+
+def listed(words: list[str], last: str) -> str:
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 class StatusTable(Directive):
@@ -50,33 +58,25 @@ class StatusTable(Directive):
 
     def run(self):
         env = self.state.document.settings.env
-        path = Path(env.srcdir) / "data" / "status.json"
-        env.note_dependency(str(path))
-        status = read_status(path)
-        chapters = status.get("chapters") or {}
-        if not chapters:
-            text = "No chapter has been measured yet. The command make status measures them all."
-            return [nodes.paragraph(text=text)]
-        group = nodes.tgroup(cols=1 + len(COLUMNS))
-        group += [nodes.colspec(colwidth=3), *(nodes.colspec(colwidth=1) for _ in COLUMNS)]
-        head = nodes.row("", cell("Chapter"), *(cell(title) for _, title, _ in COLUMNS))
-        group += nodes.thead("", head)
+        root = Path(env.srcdir)
+        book, measured = chapters.read(root), status.read(root)
+        for path in (root / "data/status.json", *(chapter.path for chapter in book)):
+            env.note_dependency(str(path))
+        lanes = {name: title for name, title in LANES.items() if name in measured.get("lanes", {})}
+        titles = ["Chapter", *(title for _, title, _ in COLUMNS), *lanes.values()]
+        group = nodes.tgroup(cols=len(titles))
+        group += [nodes.colspec(colwidth=3), *(nodes.colspec(colwidth=1) for _ in titles[1:])]
+        group += nodes.thead("", nodes.row("", *(cell(title) for title in titles)))
         body = nodes.tbody()
-        for name, figures in sorted(chapters.items()):
-            row = nodes.row("", cell(chapter(Path(env.srcdir), name)))
-            for key, _, form in COLUMNS:
-                value = figures.get(key)
-                row += cell("not measured" if value is None else form(value))
-            body += row
+        for chapter in book:
+            figures = measured["chapters"].get(chapter.path.stem, {})
+            texts = [form(figures[key]) if key in figures else "not measured" for key, _, form in COLUMNS]
+            seconds = [measured["lanes"][lane].get(chapter.path.stem) for lane in lanes]
+            texts += ["not measured" if value is None else f"{value:.0f} s" for value in seconds]
+            body += nodes.row("", cell(link(chapter)), *(cell(text) for text in texts))
         group += body
-        table = nodes.table("", group, classes=["status-table"])
-        machine = status.get("machine") or {}
-        if isinstance(machine, dict):
-            about = "; ".join(f"{key.replace('_', ' ')}: {value}" for key, value in machine.items())
-        else:
-            about = str(machine)
-        note = f"Measured on this machine: {about}." if about else "The machine was not recorded."
-        return [table, nodes.paragraph(text=note, classes=["status-machine"])]
+        note = nodes.paragraph(text=about(measured["machine"]), classes=["status-machine"])
+        return [nodes.table("", group, classes=["status-table"]), note]
 
 
 def setup(app):

@@ -23,6 +23,9 @@ PLACES = (
 )
 """The files that may hold the address, as patterns below the root."""
 
+PLACEHOLDER = "/OWNER/"
+"""What stands in the repository's address until it has one."""
+
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~-]+)*")
 # What stands after a repository in the addresses of its pages, on GitHub, GitLab, Gitea and Bitbucket.
 _INSIDE = frozenset("- blob branch commit commits issues pull pulls raw releases settings src tree wiki".split())
@@ -44,6 +47,26 @@ def read(root: Path) -> tuple[str, str]:
         return config["repository"]["url"], (config.get("html") or {}).get("baseurl") or ""
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise BookError(f"{root / '_config.yml'} names no repository.url: add it.") from error
+
+
+def unpublished(root: Path) -> str | None:
+    """What to say while the book has no address of its own: its pages bear no launch buttons and no links to it.
+
+    Args:
+        root: the repository.
+
+    Returns:
+        One sentence with the command that changes that; None once it has been run.
+
+    Raises:
+        BookError: as `read`.
+    """
+    if PLACEHOLDER not in read(root)[0]:
+        return None
+    return (
+        "The pages have no launch buttons and no links to the repository, since its public address is not known "
+        "yet: run .venv/bin/python -m bookkit address https://github.com/YOU/REPOSITORY."
+    )
 
 
 def write(root: Path, url: str, pages: str | None = None) -> list[Path]:

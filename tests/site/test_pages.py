@@ -11,6 +11,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from harness import HTML, ROOT, THEMES, WIDTHS, assert_accessible, built_pages, pages_or_placeholder
 
+from bookkit import address
+
 PAGES = pages_or_placeholder()
 REAL_PAGES = [page for page in PAGES if page != "index.html"] or PAGES  # index.html only leads to the cover
 REQUIRED = ("book/index.html", "book/glossary.html", "book/references.html", "search.html")
@@ -225,6 +227,14 @@ def test_internal_links_and_anchors_lead_somewhere(readers):
             elif parts.fragment and unquote(parts.fragment) not in readers[target].ids:
                 broken.append((page, href))
     assert not broken
+
+
+def test_nothing_leads_to_an_address_that_is_not_known_yet(readers):
+    for page, reader in readers.items():
+        assert not [url for url in reader.links if address.PLACEHOLDER in url], page
+    launched = [page for page, reader in readers.items() if any("mybinder.org" in url for url in reader.links)]
+    chapters = [page for page in readers if page.startswith("notebooks/")]
+    assert launched == ([] if address.unpublished(ROOT) else chapters)
 
 
 def test_pictures_say_what_they_show(readers):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,7 +32,7 @@ def bookkit(*words: str, **environment: str) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     done = bookkit("--help")
     assert done.returncode == 0
-    for name in ("fetch", "ask", "student", "status", "address", "strip"):
+    for name in ("fetch", "ask", "student", "status", "lists", "address", "strip"):
         assert name in done.stdout
 
 
@@ -54,6 +55,21 @@ def test_failure_is_one_line_and_exit_code_1(words, environment, part):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("bookkit: ") and part in line
+
+
+@pytest.mark.parametrize("words", [["lists"], ["strip"], ["fetch"]])
+def test_a_python_without_the_environment_is_told_which_one_to_use(words):
+    """Without site-packages, as the system's Python would run it."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "bookkit", *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert re.search(r"lacks \w+, .*: run .venv/bin/python -m bookkit instead, after 'make env'", line)
 
 
 @pytest.mark.parametrize("words", [[], ["no-such-command"], ["ask"], ["student"], ["address"]])
@@ -236,6 +252,12 @@ def test_address_is_written_everywhere(book):
     assert {str(path) for path in changed} == {name for name in before if before[name] != after[name]}
     assert after["src/untouched.md"] == OLD and set(after) == set(before)
     assert address.write(book, NEW) == []
+
+
+def test_a_book_without_an_address_says_so_until_it_has_one(book):
+    assert "bookkit address https://github.com/YOU/REPOSITORY" in address.unpublished(book)
+    address.write(book, NEW)
+    assert address.unpublished(book) is None
 
 
 def test_pages_stay_where_only_the_repository_moves(book):
