@@ -31,7 +31,7 @@ def main() -> None:
         page = chromium.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light", reduced_motion="reduce")
         page.goto(PAGE.as_uri())
         page.evaluate("document.fonts.ready")
-        page.get_by_text(SELECTED).and_(page.locator("button, [role=option], [role=button]")).first.click()
+        page.get_by_role("option", name=SELECTED).first.click()
         if not page.get_by_text(SHOWN).first.is_visible():
             sys.exit(
                 f"picture: the page does not show {SHOWN!r}: change README's words about its picture, and this tool."

@@ -15,9 +15,9 @@ COLUMNS = [
     ("cells", "Cells", lambda v: f"{v}"),
 ]
 LANES = {
-    "avx2": "Run time, AVX2 only",
-    "plain": "Run time, no vector extensions, one thread",
-    "threads4": "Run time, four threads",
+    "avx2": "With AVX2 only",
+    "plain": "Without vector extensions, one thread",
+    "threads4": "With four threads",
 }
 
 
