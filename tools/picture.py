@@ -15,6 +15,12 @@ PICTURE = ROOT / ".github/page.png"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SHOWN = "14 tokens"  # README's description of the picture says fourteen
 SELECTED = "SolidGoldMagikarp"
+COLOURED = """() => {
+    const pen = new OffscreenCanvas(20, 20).getContext("2d");
+    pen.fillText("🍓", 2, 15);
+    return pen.getImageData(0, 0, 20, 20).data.some((value, i, all) => i % 4 == 0 && value != all[i + 1]);
+}"""
+"""Whether a font draws the emoji; an empty box is black."""
 
 
 def main() -> None:
@@ -30,6 +36,8 @@ def main() -> None:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light", reduced_motion="reduce")
         page.goto(PAGE.as_uri())
+        if not page.evaluate(COLOURED):
+            sys.exit("picture: no font here has emoji: install one, such as Debian's fonts-noto-color-emoji.")
         page.evaluate("document.fonts.ready")
         page.get_by_role("option", name=SELECTED).first.click()
         if not page.get_by_text(SHOWN).first.is_visible():
