@@ -4,6 +4,7 @@ bookkit resolves names and draws what it is given; the calls to transformers, di
 and trl stay in the notebooks, where a reader can see them.
 """
 
+from bookkit import lean  # noqa: F401  (before anything imports nbformat)
 from bookkit.errors import BookError
 from bookkit.models import mode, model, revision
 from bookkit.paths import data, read_text
