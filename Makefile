@@ -21,10 +21,7 @@ book: models  ## execute the notebooks and build the site into _build/html
 	@$(PY) -m tools.build
 
 test: models  ## nbval over the notebooks that changed, then unit, contract and teaching tests
-	@failed=0; \
-	$(PY) -m tools.execute || failed=1; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2 tests --ignore=tests/site || failed=1; \
-	exit $$failed
+	@$(PY) -m tools.test
 
 test-nbval: models  ## run the notebooks that changed with nbval and compare the kept outputs
 	@$(PY) -m tools.execute

@@ -21,12 +21,13 @@ def price_label(chapter: dict) -> str:
     """Return the price label of a chapter, as HTML between its two markers.
 
     Args:
-        chapter: its entry in data/status.json: ``seconds``, ``peak_mb``, ``download_mb``, ``cores``.
+        chapter: its entry in data/status.json: ``seconds``, ``peak_mb``, ``download_mb``, and ``cores``, those that
+            the run was given.
     """
     seconds = chapter["seconds"]
     time = f"{seconds:.0f} seconds" if seconds < 60 else f"{seconds / 60:.1f} minutes"
     parts = [
-        f"{time} on {chapter['cores']} cores",
+        f"{time} on {'one core' if chapter['cores'] == 1 else str(chapter['cores']) + ' cores'}",
         f"{chapter['peak_mb'] / 1000:.1f} GB of memory",
         f"{chapter['download_mb']} MB of models, fetched once" if chapter["download_mb"] else "no models to fetch",
     ]
