@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -750,6 +751,26 @@ def test_worked_examples_come_from_training(items):
     assert len({shot["family"] for shot in shots}) == 4 and all(shot in items["train"] for shot in shots)
     turns = evaluate.messages(items["test"][0], shots)
     assert [turn["role"] for turn in turns] == ["system", *["user", "assistant"] * 4, "user"]
+
+
+def test_a_reply_is_held_against_the_best_token_of_every_place(items, smoke):
+    from training.grounded_qa import base, evaluate
+
+    class Echo:
+        """Likes best, by 1, what follows in the text; at its last place another token, by `tie`."""
+
+        device, tie = "cpu", 0.0
+
+        def __call__(self, input_ids):
+            logits = torch.nn.functional.one_hot(input_ids.roll(-1, dims=1), 60_000).float()
+            logits[0, -2, 0] = 1 + self.tie
+            return SimpleNamespace(logits=logits)
+
+    tokenizer, prompt = base.load_tokenizer(smoke["model"]), house.prompt(items["test"][0])
+    model = Echo()
+    assert evaluate.short_of_best(model, tokenizer, prompt, "Answer: two weeks [1]") == 0
+    model.tie = 0.25
+    assert evaluate.short_of_best(model, tokenizer, prompt, "Answer: two weeks [1]") == 0.25
 
 
 def test_the_command_tells_failures_in_one_sentence(tmp_path, capsys):

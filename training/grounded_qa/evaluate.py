@@ -70,6 +70,24 @@ def write(model, tokenizer, prompts: list[list[dict]], new_tokens: int) -> list[
     return tokenizer.batch_decode(made[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
 
 
+@torch.inference_mode()
+def short_of_best(model, tokenizer, prompt: list[dict], text: str) -> float:
+    """By how much the worst token of a reply misses the best logit of its place; 0 for a greedy reply.
+
+    Processors round differently, so :func:`write` may take another word at a near tie; this number hardly moves.
+
+    Args:
+        model, tokenizer: the model.
+        prompt: the messages before the reply.
+        text: the reply, which has at least one token.
+    """
+    before = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    after = tokenizer(text, add_special_tokens=False).input_ids
+    ids = torch.tensor([before + after], device=model.device)
+    logits = model(input_ids=ids).logits[0, len(before) - 1 : -1].float()
+    return (logits.amax(dim=-1) - logits[range(len(after)), after]).max().item()
+
+
 def replies(
     path: Path, about: dict, model, tokenizer, items: list[dict], shots: list[dict], options: dict, say=print
 ) -> list[str]:
