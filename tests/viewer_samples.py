@@ -28,7 +28,7 @@ LONG = "a" * 60
 """A word that must not make a page wider."""
 
 
-def at_rest(page) -> Iterator[None]:
+def at_rest(at) -> Iterator[None]:
     """The states of a viewer that has nothing to choose from."""
     yield
 
@@ -40,7 +40,8 @@ class Sample:
     markup: makes a fragment from data of the kind that a chapter has, awkward words among it. still: a selector, and
     how many of it the static picture holds. hostile: makes a fragment that carries these texts wherever it takes text.
     read: goes through the hostile fragment on a page as a reader would, and asserts that the texts are shown as text.
-    states: brings the fragment of `markup` on a page into each state worth a look, one after the other.
+    states: brings the fragment of `markup` into each state worth a look, one after the other; it gets a page that holds
+    one, or the locator of one among several.
     """
 
     markup: Callable[[], str]
@@ -80,9 +81,9 @@ def _attention_read(page, texts: Sequence[str]) -> None:
         query.hover()
 
 
-def _attention_states(page) -> Iterator[None]:
+def _attention_states(at) -> Iterator[None]:
     for view in ("One token", "All tokens", "Matrix"):
-        page.get_by_role("radio", name=view).check()
+        at.get_by_role("radio", name=view).check()
         yield
 
 
@@ -145,12 +146,12 @@ def _flow_read(page, texts: Sequence[str]) -> None:
     runs = page.get_by_role("radio")
     assert runs.count() == len(texts)
     for run in runs.all():
-        run.check(force=True)
+        run.dispatch_event("click")
 
 
-def _flow_states(page) -> Iterator[None]:
+def _flow_states(at) -> Iterator[None]:
     yield
-    page.locator(".bookkit-flow").get_by_role("slider", name="Step").press("End")
+    at.get_by_role("slider", name="Step").press("End")
     yield
 
 
@@ -176,8 +177,8 @@ def _learning_read(page, texts: Sequence[str]) -> None:
     page.locator("button.bk-learning-token").last.click()
 
 
-def _learning_states(page) -> Iterator[None]:
-    slider = page.get_by_role("slider", name="Stage of the training")
+def _learning_states(at) -> Iterator[None]:
+    slider = at.get_by_role("slider", name="Stage of the training")
     for key in ("Home", "End"):
         slider.press(key)
         yield
@@ -212,14 +213,19 @@ def _next_token_read(page, texts: Sequence[str]) -> None:
     assert page.locator("li.bk-next_token-row > .bkv-token").count() == len(texts)
 
 
-def _next_token_states(page) -> Iterator[None]:
-    page.evaluate("() => { let n = 0; Math.random = () => (n++ % 200 + 0.5) / 200; }")  # the dice show every face
-    for _ in range(200):
-        page.locator(".bk-next_token-button").dispatch_event("click")
-        if LONG in page.locator(".bk-next_token-draws").text_content():
-            break
-    else:
-        raise AssertionError("no long token was drawn")
+def _next_token_states(at) -> Iterator[None]:
+    # Dice that show every face, thrown until the long word comes.
+    thrown = at.locator(".bk-next_token-button").evaluate(
+        """(button, long) => {
+          const draws = button.parentNode.querySelector('.bk-next_token-draws');
+          let n = 0;
+          Math.random = () => (n++ % 200 + 0.5) / 200;
+          while (n < 200 && !draws.textContent.includes(long)) button.click();
+          return draws.textContent;
+        }""",
+        LONG,
+    )
+    assert LONG in thrown
     yield
 
 
@@ -258,9 +264,9 @@ def _retrieval_read(page, texts: Sequence[str]) -> None:
         assert viewer.locator(".bk-retrieval-text").text_content() == text
 
 
-def _retrieval_states(page) -> Iterator[None]:
+def _retrieval_states(at) -> Iterator[None]:
     yield
-    page.get_by_role("button", name="Next question").click()
+    at.get_by_role("button", name="Next question").click()
     yield
 
 
@@ -300,10 +306,10 @@ def _sentence_map_read(page, texts: Sequence[str]) -> None:
         circle.focus()
 
 
-def _sentence_map_states(page) -> Iterator[None]:
-    page.get_by_label("Search the texts").fill("water")
+def _sentence_map_states(at) -> Iterator[None]:
+    at.get_by_label("Search the texts").fill("water")
     for name in ("one", "two"):
-        page.get_by_role("radio", name=name).check()
+        at.get_by_role("radio", name=name).check()
         yield
 
 
@@ -340,12 +346,12 @@ def _tokens_read(page, texts: Sequence[str]) -> None:
     assert field.input_value() == texts[0]
 
 
-def _tokens_states(page) -> Iterator[None]:
+def _tokens_states(at) -> Iterator[None]:
     for view in ("Ids", "Table", "Pieces"):
-        page.get_by_role("radio", name=view).check()
+        at.get_by_role("radio", name=view).check()
         yield
     for _ in range(3):
-        page.get_by_label("One merge on").click()
+        at.get_by_label("One merge on").click()
     yield
 
 
@@ -374,19 +380,19 @@ def _trajectory_hostile(texts: Sequence[str]) -> str:
 def _trajectory_read(page, texts: Sequence[str]) -> None:
     assert page.locator("li.bk-trajectory-value").count() == len(texts[:3])
     for option in page.get_by_role("radio").all():
-        option.check(force=True)
+        option.dispatch_event("click")
 
 
-def _trajectory_states(page) -> Iterator[None]:
+def _trajectory_states(at) -> Iterator[None]:
     yield
-    page.get_by_role("slider", name="Step").press("Home")
+    at.get_by_role("slider", name="Step").press("Home")
     yield
 
 
 SAMPLES = {
     "attention": Sample(_attention, ("svg text", 45), _attention_hostile, _attention_read, _attention_states),
     "branches": Sample(
-        lambda: branches.viewer(_beams(), prompt="Go").data, ("svg path", 88), _branches_hostile, _branches_read
+        lambda: branches.viewer(_beams(), prompt="Go").data, ("svg text", 188), _branches_hostile, _branches_read
     ),
     "flow": Sample(
         lambda: _flow({"DDIM": flow.Run(_WAY, _GUESSES, "No dice."), "DDPM": flow.Run(_WAY[:, ::-1], _GUESSES)}),

@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HTML = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
 THEMES = ("light", "dark")
 WIDTHS = (390, 1280)
+COMBINATIONS = (("light", 1280), ("dark", 390))
+"""Theme and width of the two visits that a page or viewer gets: every theme and every width once."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -26,9 +28,7 @@ def built_pages() -> list[str]:
     """Paths of all built pages below the site's root, redirects and generated indices included."""
     if not HTML.is_dir():
         return []
-    return sorted(
-        path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts
-    )
+    return sorted(path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if "_static" not in path.parts)
 
 
 def pages_or_placeholder() -> list[str]:
@@ -50,6 +50,12 @@ def assert_accessible(page):
         if found["impact"] in ("serious", "critical")
     ]
     assert not serious, f"{page.url}: {json.dumps(serious, indent=1)}"
+
+
+def assert_no_wider(page):
+    """Nothing sticks out of the screen sideways."""
+    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert over <= 0, f"{page.url} is {over} px wider than its screen"
 
 
 def insert_as_notebook(page, markup: str):

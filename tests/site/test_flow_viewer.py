@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from harness import assert_accessible, insert_as_notebook
-from hostile import viewer_hostile_strings
 
 from bookkit.viewers import flow
 from bookkit.viewers.flow import Run
@@ -122,41 +120,3 @@ def test_one_point_one_step_and_no_arrows(show):
     assert page.locator(".bkv-where").inner_text() == "step 0 of 0, noise 0 %"
     assert page.get_by_role("radio").count() == 0
     visit.assert_quiet()
-
-
-def test_hostile_text_is_shown_and_not_run(show):
-    for texts in (viewer_hostile_strings[:6], viewer_hostile_strings[6:12]):
-        visit = show(made({f"run {text}": Run(WAY, GUESSES, text) for text in texts}, title=texts[0]))
-        for option in visit.page.get_by_role("radio").all():
-            option.check(force=True)
-        assert visit.page.evaluate("window.__pwned") is None
-        visit.assert_quiet()
-
-
-def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
-    other = made({"other": Run(WAY[:, :3], GUESSES[:, :3])})
-    visit = show(made() + other)
-    insert_as_notebook(visit.page, other)
-    counts = visit.page.evaluate(
-        "[...document.querySelectorAll('.bookkit-flow')].map((host) => "
-        "host.shadowRoot.querySelectorAll('.bk-flow-dot, .bk-flow-now').length)"
-    )
-    assert counts == [12, 3, 3]
-    visit.assert_quiet()
-
-
-def test_without_javascript(open_without_javascript):
-    page = open_without_javascript(made())
-    assert page.locator(".bookkit-static circle").count() == 36
-    assert page.locator("noscript p").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_accessible_and_within_the_page(show, theme, width):
-    page = show(theme=theme, width=width).page
-    assert_accessible(page)
-    sliders(page)[0].focus()
-    page.keyboard.press("End")
-    assert_accessible(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,8 +1,6 @@
 """The viewer of a training in a real browser: slider, tokens, keyboard, hostile text."""
 
 import pytest
-from harness import assert_accessible
-from hostile import viewer_hostile_strings
 
 from bookkit.viewers import learning
 from bookkit.viewers.learning import Stage
@@ -58,31 +56,3 @@ def test_a_token_is_followed_by_click_and_by_keyboard(show):
     page.keyboard.press("Enter")
     assert page.locator("button.bk-learning-token[aria-pressed=true]").inner_text() == "·upon"
     visit.assert_quiet()
-
-
-def test_hostile_text_is_shown_and_not_run(show):
-    texts = viewer_hostile_strings
-    nats = [float(i % 9) for i in range(len(texts))]
-    visit = show(texts, [Stage(text, nats, text) for text in texts[1:6]])
-    assert visit.page.evaluate("window.__pwned") is None
-    assert visit.page.locator("button.bk-learning-token").count() == len(texts)
-    visit.assert_quiet()
-
-
-def test_without_javascript(open_without_javascript):
-    page = open_without_javascript(learning.viewer(PASSAGE, STAGES).data)
-    assert page.locator(".bookkit-static .bk-learning-token").count() == len(PASSAGE)
-    assert page.locator("noscript p").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_accessible_and_within_the_page(show, theme, width):
-    stages = [Stage(stage.label, [*stage.surprises, 2.0], stage.written) for stage in STAGES]
-    page = show([*PASSAGE, "a" * 60], stages, theme=theme, width=width).page
-    slider = page.get_by_role("slider", name="Stage of the training")
-    slider.focus()
-    for key in ("Home", "End"):
-        page.keyboard.press(key)
-        assert_accessible(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,8 +1,6 @@
 """The viewer of retrieval in a real browser: questions, lists, marks, keyboard, hostile text."""
 
 import pytest
-from harness import assert_accessible, insert_as_notebook
-from hostile import viewer_hostile_strings
 
 from bookkit.viewers import retrieval
 from bookkit.viewers.retrieval import Passage, Question
@@ -79,29 +77,3 @@ def test_bars_show_scores_of_any_sign(show):
     page.get_by_role("button", name="Next question").click()
     shares = page.locator(".bk-retrieval-bar-of span").evaluate_all("(all) => all.map((one) => one.style.inlineSize)")
     assert shares == ["100%", "0%", "100%", "67%"]
-
-
-def test_hostile_text_is_shown_and_nothing_runs(show):
-    texts = [text for text in viewer_hostile_strings if len(text) < 900]
-    passages = [Passage(text, text) for text in texts]
-    found = [(number, 1.0 - number / 100) for number in range(len(texts))]
-    visit = show([Question(text, {"one": found, "two": found}, [0], [text]) for text in texts], passages)
-    for number in range(len(texts)):
-        visit.page.locator(".bookkit-retrieval").evaluate("(host, i) => host.bookkit.ask(i)", number)
-        visit.page.locator(".bookkit-retrieval").evaluate("(host, i) => host.bookkit.choose(i)", number)
-        assert visit.page.locator(".bk-retrieval-text").text_content() == texts[number]
-    assert visit.page.evaluate("() => window.__pwned") is None
-    visit.assert_quiet()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_serious_is_found_by_axe(show, theme):
-    assert_accessible(show(theme=theme).page)
-
-
-def test_in_a_notebook_it_works_after_being_inserted(open_html):
-    visit = open_html("<p>before</p>")
-    insert_as_notebook(visit.page, retrieval.viewer(QUESTIONS, PASSAGES, alt=ALT).data)
-    visit.page.get_by_role("button", name="Next question").click()
-    assert visit.page.locator(".bk-retrieval-asked").text_content() == "Who?"
-    visit.assert_quiet()

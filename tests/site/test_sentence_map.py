@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from harness import assert_accessible, insert_as_notebook
-from hostile import viewer_hostile_strings
 
 from bookkit.viewers import sentence_map
 
@@ -147,56 +145,3 @@ def test_reduced_motion_jumps(show):
     page = show(reduced_motion="reduce").page
     page.get_by_role("radio", name="two").check()
     assert page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.frames.length") == 1
-
-
-def test_hostile_strings_are_only_text(show):
-    texts = [text for text in viewer_hostile_strings if len(text) < 5_000]
-    settings = {"titles": texts, "groups": texts, "vectors": None, "what": texts[4]}
-    visit = show(texts, settings=settings)
-    page = visit.page
-    for text in texts:
-        page.locator(".bookkit-sentence_map input[type=search]").fill(text.replace("\n", " ").replace("\x00", ""))
-    for i in range(len(texts)):
-        page.evaluate(
-            "(i) => document.querySelector('.bookkit-sentence_map').shadowRoot.querySelectorAll('circle')[i].focus()", i
-        )
-    assert page.evaluate("window.__pwned") is None
-    assert page.locator("img, .bk-sentence_map script").count() == 0
-    visit.assert_quiet()
-
-
-def test_two_on_one_page_and_as_a_notebook_inserts_them(show):
-    other = sentence_map.viewer(["a", "b"], {"only": [(0, 0), (1, 1)]}, alt=ALT).data
-    visit = show(more=other)
-    page = visit.page
-    assert page.locator(".bk-sentence_map-live").count() == 2
-    for _ in range(2):
-        insert_as_notebook(page, other)
-    assert page.evaluate(
-        """[...document.querySelectorAll('.bookkit-sentence_map')].map((host) =>
-          host.shadowRoot.querySelectorAll('circle').length)"""
-    ) == [80, 2, 2, 2]
-    visit.assert_quiet()
-
-
-def test_without_javascript(open_without_javascript):
-    markup = sentence_map.viewer(["a", "b"], {"only": [(0, 0), (1, 1)]}, alt=ALT).data
-    page = open_without_javascript(markup)
-    assert page.locator(".bookkit-static circle").count() == 2
-    assert page.locator("noscript p").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_accessible_and_within_the_page(show, theme, width):
-    visit = show(theme=theme, width=width)
-    page = visit.page
-    page.get_by_label("Search the texts").fill("water")
-    for name in ("one", "two"):
-        page.get_by_role("radio", name=name).check()
-        rest(page)
-        assert_accessible(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-sentence_map')).backgroundColor")
-    assert (int(ground.split("(")[1].split(",")[0]) < 80) is (theme == "dark")
-    visit.assert_quiet()

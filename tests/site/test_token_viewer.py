@@ -3,8 +3,6 @@
 import unicodedata
 
 import pytest
-from harness import assert_accessible, insert_as_notebook
-from hostile import viewer_hostile_strings
 from strings import chosen, mixtures
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -330,54 +328,17 @@ def test_examples_and_a_long_text(show):
     visit.assert_quiet()
 
 
-def test_hostile_strings_are_only_text(show):
-    visit = show()
-    page = visit.page
-    for text in viewer_hostile_strings:
-        page.get_by_label("Text to cut into tokens").fill(text)
-        settle(page)
-        assert page.locator(".bk-tokens-out img, .bk-tokens-out script").count() == 0
-    visit.assert_quiet()
-    nasty = "</script><script>window.__pwned = true</script><img src=x onerror='window.__pwned = true'><!--"
-    for text in (nasty, "<!--<script>", "]]>", "</textarea></noscript>" + nasty):
-        harmed = show(
-            text,
-            viewer={"examples": [(nasty, nasty)]},
-            more=tokens.strip([text], [1], label=text, alt=text).data,
-        )
-        assert harmed.page.evaluate("window.__pwned") is None
-        assert harmed.page.get_by_label("Text to cut into tokens").input_value() == text
-        harmed.page.get_by_role("button", name=nasty).click()
-        assert harmed.page.get_by_label("Text to cut into tokens").input_value() == nasty
-        assert harmed.page.locator("img").count() == 0 and harmed.page.evaluate("window.__pwned") is None
-        harmed.assert_quiet()
-
-
-def test_several_on_one_page_and_as_a_notebook_inserts_them(show, merges):
-    other = tokens.viewer("Second one", merges=merges, alt=ALT).data
-    visit = show("First", more=other)
+def test_several_viewers_share_what_one_has_unpacked(show, merges):
+    visit = show("First", more=tokens.viewer("Second one", merges=merges, alt=ALT).data)
     page = visit.page
     page.locator(".bookkit-tokens").nth(1).locator("textarea").fill("changed")
     settle(page)
     assert page.evaluate("Object.keys(window.bookkitShared).length") == 1
-    # Twice, as with two views of one output.
-    third = tokens.viewer("This is some text", merges=merges, alt=ALT).data
-    for _ in range(2):
-        insert_as_notebook(page, third)
-    page.evaluate(READY)
-    tokens_in = page.evaluate(
-        """[...document.querySelectorAll('.bookkit-tokens')].map((host) =>
-          host.shadowRoot.querySelectorAll('.bk-tokens-p').length)"""
-    )
-    assert tokens_in == [1, 1, 4, 4]
+    assert [page.locator(".bookkit-tokens").nth(i).locator(".bk-tokens-out .bk-tokens-p").count() for i in (0, 1)] == [
+        1,
+        1,
+    ]
     visit.assert_quiet()
-
-
-def test_without_javascript(open_without_javascript, merges):
-    markup = tokens.viewer("This is some text", merges=merges, alt=ALT).data
-    page = open_without_javascript(markup)
-    assert page.locator(".bookkit-static .bk-tokens-p").first.is_visible()
-    assert page.locator("noscript p").is_visible()
 
 
 def test_without_decompression(open_html, merges):
@@ -386,25 +347,3 @@ def test_without_decompression(open_html, merges):
     old.page.wait_for_timeout(200)
     assert old.page.get_by_text("This browser cannot unpack").is_visible()
     assert old.page.locator(".bk-tokens-out .bk-tokens-p").first.is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_accessible_and_within_the_page(show, theme, width):
-    strip = tokens.strip(
-        ["This", " is", b" \xf0\x9f", b"\xa4\x97"], [1, 2, 3, 4], label="Another", alt="Four pieces"
-    ).data
-    visit = show("untangling 🤗 مرحبا " + "x" * 120, more=strip, theme=theme, width=width)
-    page = visit.page
-    for view in ("Pieces", "Ids", "Table"):
-        page.get_by_role("radio", name=view).check()
-        page.wait_for_timeout(200)
-        assert_accessible(page)
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    page.get_by_role("radio", name="Pieces").check()
-    for _ in range(3):
-        page.get_by_label("One merge on").click()
-    ground = page.evaluate("getComputedStyle(document.querySelector('.bookkit-tokens')).backgroundColor")
-    red = int(ground.split("(")[1].split(",")[0])
-    assert (red < 80) is (theme == "dark")
-    visit.assert_quiet()

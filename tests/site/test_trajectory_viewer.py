@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from harness import assert_accessible, insert_as_notebook
-from hostile import viewer_hostile_strings
 
 from bookkit.viewers import trajectory
 from bookkit.viewers.trajectory import Run
@@ -82,32 +80,3 @@ def test_it_plays_to_the_end_and_can_be_paused(show):
     page.get_by_role("button", name="Play again").wait_for(timeout=15000)
     assert page.locator(".bookkit-trajectory").evaluate("host => host.bookkit.now.step") == STEPS
     visit.assert_quiet()
-
-
-def test_hostile_text_is_shown_and_not_run(show):
-    names = viewer_hostile_strings[1:4]
-    visit = show({(viewer_hostile_strings[1], "0"): run((1, 2, 3), names)}, prompt=viewer_hostile_strings[2])
-    assert visit.page.evaluate("window.__pwned") is None
-    assert visit.page.locator("li.bk-trajectory-value").count() == len(names)
-    visit.assert_quiet()
-
-
-def test_inserted_by_a_notebook(show):
-    visit = show()
-    insert_as_notebook(visit.page, trajectory.viewer(RUNS, prompt="again", alt=ALT).data)
-    assert visit.page.get_by_role("slider", name="Step").count() == 2
-    visit.assert_quiet()
-
-
-def test_without_javascript(open_without_javascript):
-    page = open_without_javascript(trajectory.viewer(RUNS, prompt="a pear", alt=ALT).data)
-    assert page.locator(".bk-trajectory-strip").evaluate("image => image.naturalWidth") == 7 * SIDE
-    assert page.locator("noscript p").is_visible()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_accessible_and_within_the_page(show, theme, width):
-    visit = show(theme=theme, width=width)
-    assert_accessible(visit.page)
-    assert visit.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -8,8 +8,6 @@ import pytest
 from bookkit.errors import BookError
 from bookkit.viewers import branches
 
-HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror=pwned()><!-- </style>"
-
 
 def one(token, log_prob, parent=None, **flags):
     return {"token": token, "log_prob": log_prob, "parent": parent, **flags}
@@ -61,11 +59,6 @@ def test_static_picture_and_size():
     assert len(html.encode()) < 300_000
     static = branches.viewer(STEPS).data.partition('<div class="bookkit-static">')[2].partition("<noscript>")[0]
     assert "<svg" in static and "-1.00" in static and "dropped" in static
-
-
-def test_hostile_text_stays_text():
-    html = branches.viewer([[one(HOSTILE, -1)]], prompt=HOSTILE, title=HOSTILE, alt=HOSTILE).data
-    assert html.count("<script") == 1 and "<img" not in html
 
 
 @pytest.mark.parametrize(

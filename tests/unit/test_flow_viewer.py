@@ -11,7 +11,6 @@ from bookkit.errors import BookError
 from bookkit.viewers import flow, fragment
 from bookkit.viewers.flow import Run
 
-HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror=pwned()><!-- </style>"
 DATA = [(1.0, 0.0), (-1.0, 0.0)]
 POINTS = np.array([[(2.0, 0.0), (0.0, 2.0)], [(1.5, 0.0), (-0.5, 1.0)], [(1.0, 0.0), (-1.0, 0.0)]])
 GUESSES = np.array([[(0.0, 0.0), (0.0, 0.0)], [(1.0, 0.0), (-1.0, 0.0)], [(1.0, 0.0), (-1.0, 0.0)]])
@@ -55,11 +54,6 @@ def test_the_static_picture_shows_start_and_end():
     static = html[html.index('<div class="bookkit-static">') : html.index("<noscript>")]
     assert [static.count(f'class="bk-flow-{name}"') for name in ("data", "start", "end")] == [2, 2, 2]
     assert "1.62 at the start, 0.00 at the end" in static
-
-
-def test_hostile_text_stays_text():
-    html = flow.viewer(**{**GOOD, "runs": {HOSTILE: Run(POINTS, GUESSES, HOSTILE)}, "alt": HOSTILE}, title=HOSTILE).data
-    assert html.count("<script>") == 1 and html.count("</style>") == 1 and "<img" not in html
 
 
 def test_size():

@@ -9,7 +9,6 @@ from bookkit.errors import BookError
 from bookkit.viewers import fragment, retrieval
 from bookkit.viewers.retrieval import Passage, Question
 
-HOSTILE = "</script><script>window.pwned=1</script><img src=x onerror=pwned()><!-- </style>"
 PASSAGES = [Passage(f"title {i}", f"Text {i} about cats.", f"page.html#part-{i}") for i in range(6)]
 QUESTIONS = [
     Question("What do cats eat?", {"BM25": [(3, 7.5), (1, 2.25)], "dense": [(1, 0.8), (4, 0.6)]}, [1], ["cats", "eat"]),
@@ -37,12 +36,6 @@ def test_the_static_picture_ranks_the_first_question_and_ticks_the_answer():
     static = html[html.index('<div class="bookkit-static">') : html.index("<noscript>")]
     assert re.findall(r"<li>(.*?)</li>", static) == ["title 3", "title 1 ✓", "title 1 ✓", "title 4"]
     assert "What do cats eat?" in static
-
-
-def test_hostile_text_stays_text():
-    passages = [Passage(HOSTILE, HOSTILE)]
-    html = retrieval.viewer([Question(HOSTILE, {HOSTILE: [(0, 1.0)]}, [0], [HOSTILE])], passages, alt=HOSTILE).data
-    assert html.count("<script>") == 1 and html.count("</style>") == 1 and "<img src=x" not in html
 
 
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", " page.html", 'page.html" onclick="x'])

@@ -2,7 +2,8 @@
 
 function mount(root, data, host) {
   const {steps, side, settings, names} = data, now = {step: 0, dial: [0, 0]};
-  const rows = data.rows.map((text) => { const image = new Image(); image.src = `data:image/webp;base64,${text}`; image.decode().then(draw, () => {}); return image; });
+  const rows = data.rows.map((text) => { const image = new Image(); image.src = `data:image/webp;base64,${text}`; return image; });
+  const ready = Promise.all(rows.map((image) => image.decode().then(draw, () => {})));
   const run = () => now.dial[0] * settings[1].length + now.dial[1];
 
   const box = el("div", "bkv bk-NAME"), top = el("div", "bkv-top"), speech = speaker();
@@ -54,6 +55,6 @@ function mount(root, data, host) {
   }
   function tell() { speech.say(`Step ${Math.round(now.step)} of ${steps}. ${values.map((value) => value.textContent).join(", ")}`); }
 
-  host.bookkit = {now, go: play.go, pixel: (row, x, y) => [...canvases[row].getContext("2d").getImageData(x, y, 1, 1).data]};
+  host.bookkit = {now, ready, go: play.go, pixel: (row, x, y) => [...canvases[row].getContext("2d").getImageData(x, y, 1, 1).data]};
   play.put(steps);
 }
