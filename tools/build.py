@@ -14,7 +14,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
-from bookkit import notebooks, paths, status
+from bookkit import address, notebooks, paths, status
 from tools import execute, runs
 
 
@@ -67,9 +67,11 @@ def main() -> None:
         status.note_command(paths.root(), "book" if executed else "book again", seconds)
     print(f"\nThe book stands in {page} ({megabytes(page.parent):.1f} MB, built in {seconds:.0f} s).")
     print("Open that file in a browser, or run 'make serve' and open http://localhost:8000.")
+    if note := address.unpublished(paths.root()):
+        print(note)
     if failed := execute.failures(records):
         sys.exit("build: the site is whole except where a page says otherwise at its top:\n  " + "\n  ".join(failed))
 
 
 if __name__ == "__main__":
-    main()
+    runs.command(main)

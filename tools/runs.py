@@ -47,6 +47,16 @@ def build() -> Path:
     return paths.root() / "_build"
 
 
+def command(main: Callable[[], None]) -> None:
+    """Run a tool's main function; what stops it for good is told in one sentence."""
+    try:
+        main()
+    except BookError as error:
+        sys.exit(" ".join(str(error).split()))
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing of the chapters that were running is kept")
+
+
 @contextmanager
 def alone(say: Say = tell) -> Iterator[None]:
     """Hold the folder of built things: a second ``make book`` in the same clone waits for the first."""

@@ -10,9 +10,8 @@ from pathlib import Path
 
 NOTICE = """<div class="admonition danger run-failed" role="note">
 <p class="admonition-title">This chapter did not pass on the machine that built this page</p>
-<p>{where}. What stands above that cell was computed here, what follows was not; the other chapters are whole.</p>
-<p>Please report the chapter, the cell's id and this line: <code>{what}</code>
-Ran on {machine}, {when}.</p>
+<p>{what}. {rest} The other chapters are not touched by it.</p>
+<p>Please report the first sentence above with the name of the chapter. The machine: {machine}, {when}.</p>
 </div>
 """
 
@@ -45,12 +44,13 @@ def read_failed_run(app, docname: str, source: list[str]) -> None:
     executed = Path(app.srcdir) / "_build" / "executed" / f"{Path(docname).name}.ipynb"
     notebook = json.loads(executed.read_text(encoding="utf-8") if executed.exists() else source[0])
     problem = record["problems"][0]
-    where = f"Cell {problem['cell']} (id {problem['id']}) {problem['said']}" if problem["cell"] else "It did not start"
+    what = f"Cell {problem['cell']} (id {problem['id']}) {problem['said']}" if problem["cell"] else "It did not start"
+    rest = "What stands above that cell was computed there; what follows was not."
+    if problem["kind"] == "differs":
+        rest = "Everything on this page was computed there all the same."
+    machine, when = record.get("where", "unknown"), record.get("when", "time unknown")
     notice = NOTICE.format(
-        where=html.escape(where),
-        what=html.escape(problem["said"]),
-        machine=html.escape(record.get("where", "an unknown machine")),
-        when=html.escape(record.get("when", "at an unknown time")),
+        **{key: html.escape(value) for key, value in dict(what=what, rest=rest, machine=machine, when=when).items()}
     )
     cell = {"cell_type": "markdown", "id": "run-failed", "metadata": {}, "source": notice}
     notebook["cells"].insert(1, cell)
