@@ -1,6 +1,5 @@
 """The recipe of grounded-qa: the data is what it says, the scorer can be failed, training survives what goes wrong."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -15,6 +14,7 @@ import torch
 
 from bookkit import four_bits
 from bookkit.errors import BookError
+from training import recipe
 from training.grounded_qa import build, data, house, score, settings, world
 from training.grounded_qa.__main__ import main
 
@@ -375,12 +375,7 @@ def test_paired_intervals():
 # --- settings ---------------------------------------------------------------------------------------------
 
 
-def test_settings_can_be_changed_one_by_one():
-    config = settings.settings(changes=("training.batch=32", "training.max_steps=7"))
-    assert config["training"]["batch"] == 32 and config["training"]["max_steps"] == 7
-    for wrong in ("training.bacth=8", "batch=8", "training.batch", "training.batch.x=1"):
-        with pytest.raises(BookError, match="changes no setting"):
-            settings.settings(changes=(wrong,))
+def test_an_unknown_precision_is_refused():
     with pytest.raises(BookError, match="model.precision is int3: set it to float32, bf16, nf4"):
         settings.settings(changes=("model.precision=int3",))
 
@@ -421,16 +416,6 @@ def test_accelerate_reads_the_shipped_configurations(name):
 
 
 @pytest.fixture(scope="module")
-def own_accelerator():
-    """Accelerate keeps one precision a process; what an earlier recipe's tests chose must not bind this one."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
-@pytest.fixture(scope="module")
 def work(own_accelerator, tmp_path_factory):
     """The whole chain in small, once."""
     folder = tmp_path_factory.mktemp("grounded-qa")
@@ -455,7 +440,7 @@ def weights(folder):
 
 
 def test_smoke_makes_everything(work):
-    log = [json.loads(line) for line in (work / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    log = recipe.read_lines(work / "run/log.jsonl")
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert len(losses) == 3 and losses[-1] < losses[0] and [e["step"] for e in log if "validation_loss" in e] == [6]
     report = json.loads((work / "results.json").read_text(encoding="utf-8"))
@@ -472,7 +457,7 @@ def test_publish_writes_adapter_registry_and_passport(work, smoke, tmp_path):
 
     root = tmp_path / "repository"
     (root / "data").mkdir(parents=True)
-    shutil.copy(publish.ROOT / "data/models.yml", root / "data/models.yml")
+    shutil.copy(recipe.ROOT / "data/models.yml", root / "data/models.yml")
     items = {split: data.rows(work / f"data/{split}.jsonl") for split in ("train", "test")}
     publish.publish(work, smoke, items, "tiny", root)
 
@@ -489,7 +474,7 @@ def test_publish_writes_adapter_registry_and_passport(work, smoke, tmp_path):
 
     (work / "results.json").rename(tmp_path / "results.json")
     try:
-        with pytest.raises(BookError, match="results.json is missing: run the steps train and evaluate first"):
+        with pytest.raises(BookError, match="results.json is missing: run the steps of the recipe"):
             publish.publish(work, smoke, items, "tiny", root)
     finally:
         (tmp_path / "results.json").rename(work / "results.json")
@@ -520,20 +505,25 @@ def _prepared(items: list[dict], config: dict, folder: Path):
 
 
 @pytest.mark.parametrize("answer_only", [True, False])
-@pytest.mark.parametrize("counted", [None, 40])
-def test_the_loss_is_that_of_trl(small, smoke, tmp_path, answer_only, counted):
+def test_the_loss_is_that_of_trl(small, smoke, tmp_path, answer_only):
     from trl import SFTTrainer
 
     from training.grounded_qa.train import AnswerTrainer
 
     smoke["training"]["answer_only"] = answer_only
-    found = []
+    shortest = sorted(small["train"], key=lambda item: len(" ".join(item["passages"])))[:2]
+    found = {}
     for kind in (SFTTrainer, AnswerTrainer):
-        trainer = _trainer(kind, small["train"][:4], smoke, tmp_path)
-        loss = trainer.compute_loss(trainer.model, next(iter(trainer.get_train_dataloader())), False, counted)
-        loss.backward()
-        found.append((loss.detach(), trainer.model.model.layers[0].mlp.down_proj.weight.grad))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-7)
+        trainer = _trainer(kind, shortest, smoke, tmp_path)
+        batch = next(iter(trainer.get_train_dataloader()))
+        weight = trainer.model.model.layers[0].mlp.down_proj.weight
+        for counted in (None, 40):
+            weight.grad = None
+            loss = trainer.compute_loss(trainer.model, dict(batch), False, counted)
+            loss.backward()
+            found[kind, counted] = loss.detach(), weight.grad
+    for counted in (None, 40):
+        torch.testing.assert_close(found[AnswerTrainer, counted], found[SFTTrainer, counted], rtol=1e-4, atol=1e-7)
 
 
 def test_only_the_answer_is_learned(small, smoke, tmp_path):
@@ -590,12 +580,10 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(work, small, smoke, tmp_
     capsys.readouterr()
     log = train.train(small, tmp_path, smoke)
     said = capsys.readouterr().out
-    assert (
-        "checkpoint-4 is damaged (optimizer.pt is not as it was written): going back" in said and "step 2 of 6" in said
-    )
+    assert "checkpoint-4 is damaged (optimizer.pt has " in said and "step 2 of 6" in said
     whole, resumed = weights(work / "run/adapter"), weights(tmp_path / "adapter")
     assert whole.keys() == resumed.keys() and all((whole[name] == resumed[name]).all() for name in whole)
-    first = [json.loads(line) for line in (work / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    first = recipe.read_lines(work / "run/log.jsonl")
     assert [e["loss"] for e in log if "loss" in e] == [e["loss"] for e in first if "loss" in e]
 
 
@@ -704,6 +692,7 @@ def test_an_interrupted_evaluation_goes_on(work, small, smoke, tmp_path, monkeyp
         evaluate.evaluate(small, tmp_path, smoke)
 
 
+@pytest.mark.slow
 def test_the_sweep_keeps_the_replies_of_every_system(work, small, smoke, tmp_path):
     from training.grounded_qa import base
     from training.sweeps import grounded_qa as sweep
@@ -779,6 +768,7 @@ def test_the_command_tells_failures_in_one_sentence(tmp_path, capsys):
     assert said.startswith("grounded-qa: ") and said.count("\n") == 1 and "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does_with_the_doubled_batch(work, tmp_path):
     """The losses of three steps, each after the update of the one before, under accelerate launch with gloo."""
     changes = {
@@ -802,10 +792,9 @@ def test_two_processes_learn_what_one_does_with_the_doubled_batch(work, tmp_path
         command += ["--main_process_port", "0"] if name == "cpu_2" else []
         command += ["-m", "training.grounded_qa", "train", "--smoke", "--work", str(folder)]
         command += [part for key, value in changes.items() for part in ("--set", f"{key}={json.dumps(value)}")]
-        done = subprocess.run(command, cwd=settings.ROOT, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=recipe.ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
-        log = [json.loads(line) for line in (folder / "smoke/run/log.jsonl").read_text(encoding="utf-8").splitlines()]
-        losses[name] = [entry["loss"] for entry in log]
+        losses[name] = [entry["loss"] for entry in recipe.read_lines(folder / "smoke/run/log.jsonl")]
     one, two = np.array(losses["cpu_1"]), np.array(losses["cpu_2"])
     assert len(one) == len(two) == 3 and abs(one - two).max() < 1e-4
     assert abs(np.diff(one)).min() > 1e-3  # the weights did move between the steps
@@ -835,18 +824,11 @@ def test_a_model_in_four_bits_learns_on_after_a_validation():
     assert torch.allclose(gradient(), before)
 
 
-def test_what_is_shipped_is_what_was_measured(items):
-    from bookkit import models, results
+def test_the_kept_replies_earn_the_marks_that_are_told(items):
+    from bookkit import results
     from training.grounded_qa import publish
 
-    def words(page: str) -> str:  # matplotlib's next release may draw the curve otherwise
-        return re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
-
-    report = json.loads((publish.ROOT / publish.RESULTS).read_text(encoding="utf-8"))
-    assert words(publish.page(report)) == words((publish.ROOT / publish.PAGE).read_text(encoding="utf-8"))
-    assert report["files"] == models.registry()[publish.ROLE]["pocket"]["files"]
-    for name, file in report["files"].items():
-        assert hashlib.sha256((publish.ROOT / publish.TARGET / name).read_bytes()).hexdigest() == file["sha256"]
+    report = recipe.measured(recipe.ROOT, {"report": publish.RESULTS})["report"]
     for system, groups in report["results"]["systems"].items():
         texts = results.read("grounded_qa")["replies"][system]
         marks = score.table(items["test"], [texts[item["id"]] for item in items["test"]])

@@ -5,15 +5,15 @@ train       train the adapter, or go on where it stopped; also under `accelerate
 export      write the adapter as the book ships it
 evaluate    let the model reply as it is, with examples and with that adapter, and write results.json
 publish     carry it into the repository, register it, write its passport
-all         train, export, evaluate
+all         train, export, evaluate; in a smoke run data before them
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
 from bookkit.errors import BookError
+from training import recipe
 from training.grounded_qa import settings
 
 PUBLIC_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -23,14 +23,20 @@ def _data_folder(work: Path, smoke: bool) -> Path:
     return work / "data" if smoke else settings.DATA
 
 
-def data_step(work: Path, config: dict, smoke: bool, **_) -> None:
+def data_step(work: Path, config: dict, options) -> None:
     """Write the splits; outside smoke runs into the repository, with the datasheet's figures."""
     from training.grounded_qa import data
 
-    figures = data.make(config["data"], config["seed"], _data_folder(work, smoke))
-    if not smoke:
+    figures = data.make(config["data"], config["seed"], _data_folder(work, options.smoke))
+    if not options.smoke:
         data.write_figures(settings.DATA / "DATASHEET.md", figures)
     print(json.dumps({split: counts["items"] for split, counts in figures["splits"].items()}))
+
+
+def smoke_data_step(work: Path, config: dict, options) -> None:
+    """Make a smoke run's own data; the other runs read the repository's."""
+    if options.smoke:
+        data_step(work, config, options)
 
 
 def _items(work: Path, smoke: bool, splits: tuple[str, ...]) -> dict[str, list[dict]]:
@@ -40,18 +46,18 @@ def _items(work: Path, smoke: bool, splits: tuple[str, ...]) -> dict[str, list[d
     return {split: data.rows(folder / f"{split}.jsonl") for split in splits}
 
 
-def train_step(work: Path, config: dict, smoke: bool, stop_after: int | None = None, **_) -> None:
+def train_step(work: Path, config: dict, options) -> None:
     """Train, or go on training."""
     from training.grounded_qa.train import train
 
-    train(_items(work, smoke, ("train", "validation")), work / "run", config, stop_after)
+    train(_items(work, options.smoke, ("train", "validation")), work / "run", config, options.stop_after)
 
 
-def evaluate_step(work: Path, config: dict, smoke: bool, **_) -> None:
+def evaluate_step(work: Path, config: dict, options) -> None:
     """Write results.json and print what matters most of it."""
     from training.grounded_qa.evaluate import evaluate
 
-    report = evaluate(_items(work, smoke, ("train", config["evaluation"]["split"])), work, config)
+    report = evaluate(_items(work, options.smoke, ("train", config["evaluation"]["split"])), work, config)
     for system, groups in report["systems"].items():
         for group, figures in groups.items():
             print(
@@ -61,7 +67,7 @@ def evaluate_step(work: Path, config: dict, smoke: bool, **_) -> None:
             )
 
 
-def export_step(work: Path, config: dict, **_) -> None:
+def export_step(work: Path, config: dict, options) -> None:
     """Write the adapter as the book ships it."""
     from training.grounded_qa import base
 
@@ -69,13 +75,13 @@ def export_step(work: Path, config: dict, **_) -> None:
     print(f"{base.export(work / 'run' / 'adapter', work / base.SHIPPED, title):,} bytes")
 
 
-def publish_step(work: Path, config: dict, smoke: bool, **_) -> None:
+def publish_step(work: Path, config: dict, options) -> None:
     """Write adapter, registry, results and passport into the repository."""
     from training.grounded_qa.publish import publish
 
-    if smoke:
+    if options.smoke:
         raise BookError("A smoke run's adapter is not for the book: publish without --smoke.")
-    publish(work, config, _items(work, smoke, ("train", "test")), PUBLIC_NAME)
+    publish(work, config, _items(work, options.smoke, ("train", "test")), PUBLIC_NAME)
 
 
 STEPS = {
@@ -84,31 +90,13 @@ STEPS = {
     "evaluate": [evaluate_step],
     "export": [export_step],
     "publish": [publish_step],
-    "all": [train_step, export_step, evaluate_step],
+    "all": [smoke_data_step, train_step, export_step, evaluate_step],
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; a foreseeable failure is one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m training.grounded_qa", description=__doc__.split("\n\n")[0])
-    parser.add_argument("step", choices=list(STEPS))
-    parser.add_argument("--smoke", action="store_true", help="the whole chain in small, with a tiny random model")
-    parser.add_argument("--work", help="folder for everything that is made (default: GROUNDED_QA_DIR or the cache)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a setting")
-    parser.add_argument("--stop-after", type=int, help="train: stop at this step; a later call goes on")
-    options = parser.parse_args(arguments)
-    try:
-        config = settings.settings(options.smoke, tuple(options.set))
-        work = settings.work_folder(options.work, options.smoke)
-        steps = STEPS[options.step]
-        if options.smoke and options.step == "all":
-            steps = [data_step, *steps]
-        for step in steps:
-            step(work, config, smoke=options.smoke, stop_after=options.stop_after)
-    except BookError as error:
-        print(f"grounded-qa: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return recipe.run_steps("grounded-qa", __doc__, STEPS, settings.settings, settings.work_folder, arguments)
 
 
 if __name__ == "__main__":

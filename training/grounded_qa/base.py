@@ -22,6 +22,7 @@ from transformers import (
 import bookkit
 from bookkit.errors import BookError
 from bookkit.four_bits import need_bitsandbytes, through_nf4
+from training import recipe
 
 BASE = "base.json"  # beside an adapter: the model that it was trained on, and the precision of its frozen weights
 SHIPPED = "grounded-qa"  # in the folder of a run: the adapter as the book ships it
@@ -114,7 +115,7 @@ def identity(model, options: dict) -> dict:
 
 def sign(folder: Path, origin: dict, precision: str) -> None:
     """Write beside an adapter which model it was trained on, and the precision of the frozen weights."""
-    (folder / BASE).write_text(json.dumps(origin | {"precision": precision}, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(folder / BASE, origin | {"precision": precision})
 
 
 def load_adapter(model, folder: Path, options: dict):

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, List, Value
 
+from bookkit import files
 from bookkit.errors import BookError
+from training import recipe
 from training.grounded_qa import build, house, score, world
 
 SPLITS = world.SPLITS
@@ -47,13 +49,11 @@ def make(options: dict, seed: int, folder: Path) -> dict:
         )
         for split in SPLITS
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for split in SPLITS:
         lines = "".join(json.dumps(item, ensure_ascii=False) + "\n" for item in items[split])
-        (folder / f"{split}.jsonl").write_text(lines, encoding="utf-8", newline="\n")
+        files.write_text(folder / f"{split}.jsonl", lines)
     figures = statistics(items)
-    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    (folder / "statistics.json").write_text(text, encoding="utf-8", newline="\n")
+    recipe.write_json(folder / "statistics.json", figures)
     return figures
 
 
@@ -238,9 +238,7 @@ def write_figures(page: Path, figures: dict) -> None:
     text = page.read_text(encoding="utf-8")
     begin, end = "<!-- figures:begin -->", "<!-- figures:end -->"
     before, _, rest = text.partition(begin)
-    page.write_text(
-        f"{before}{begin}\n{tables(figures)}\n{end}{rest.partition(end)[2]}", encoding="utf-8", newline="\n"
-    )
+    files.write_text(page, f"{before}{begin}\n{tables(figures)}\n{end}{rest.partition(end)[2]}")
 
 
 def tables(figures: dict) -> str:

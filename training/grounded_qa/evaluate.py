@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
+from bookkit import files
 from bookkit.errors import BookError
+from training import recipe
 from training.grounded_qa import base, build, house, score
 
 SYSTEMS = ("zero_shot", "few_shot", "adapter")
@@ -180,12 +182,12 @@ def evaluate(items: dict[str, list[dict]], work: Path, config: dict, say=print) 
         if system == "adapter":
             folder = work / base.SHIPPED
             model = base.load_adapter(model, folder, config["model"]).eval()
-            about["adapter"] = hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+            about["adapter"] = files.sha256(folder / "adapter_model.safetensors")
         path = work / "replies" / f"{system}-{options['split']}.jsonl"
         texts[system] = replies(path, about, model, tokenizer, asked, shots, options, say)
     report = {"settings": {name: options[name] for name in options if name != "systems"}, "base": common["base"]}
     report |= results(asked, texts, options["resamples"], config["seed"])
-    (work / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    recipe.write_json(work / "results.json", report)
     return report
 
 

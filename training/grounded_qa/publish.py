@@ -4,20 +4,18 @@ No figure of the passport is typed by hand: it is made from data/passports/groun
 and evaluation measured, by the template passport.md beside this file.
 """
 
-import json
 from pathlib import Path
-from string import Template
 
-from bookkit.errors import BookError
-from training import registry
-from training.grounded_qa import base
-from training.registry import ROOT
+from bookkit import files
+from training import recipe, registry
+from training.grounded_qa import base, settings
+from training.recipe import ROOT, row
 
 ROLE = "grounded-qa"
 PAGE = "book/passports/grounded-qa.md"
 RESULTS = "data/passports/grounded_qa.json"
 TARGET = "data/models/grounded-qa"
-TEMPLATE = Path(__file__).with_name("passport.md")
+TEMPLATE = settings.HERE / "passport.md"
 MARKS = {
     "exact_match": "exact match",
     "f1": "F1",
@@ -43,21 +41,15 @@ def measured(work: Path, config: dict, items: dict[str, list[dict]]) -> dict:
     Raises:
         BookError: a step of the recipe has not been run.
     """
-    try:
-        results = json.loads((work / "results.json").read_text(encoding="utf-8"))
-        log = [json.loads(line) for line in (work / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
-        replies = (work / "replies/adapter-test.jsonl").read_text(encoding="utf-8").splitlines()[1:]
-    except FileNotFoundError as error:
-        raise BookError(f"{error.filename} is missing: run the steps train and evaluate first.") from None
-    texts = {line["id"]: line["text"] for line in map(json.loads, replies)}
+    names = {"results": "results.json", "log": "run/log.jsonl", "replies": "replies/adapter-test.jsonl"}
+    report = recipe.measured(work, names)
+    texts = {line["id"]: line["text"] for line in report.pop("replies")[1:]}
     samples = [
         {key: item[key] for key in ("passages", "question", "answer", "citation")} | {"reply": texts[item["id"]]}
         for item in items["test"]
         if item["id"] in texts
     ]
-    return {
-        "results": results,
-        "log": log,
+    return report | {
         "samples": samples[:SHOWN],
         "items": len(items["train"]),
         "settings": {name: config[name] for name in ("seed", "model", "lora", "training", "evaluation")},
@@ -66,12 +58,13 @@ def measured(work: Path, config: dict, items: dict[str, list[dict]]) -> dict:
 
 def page(report: dict) -> str:
     """The text of the passport, from what `measured` returns, and the files' figures."""
-    settings, results = report["settings"], report["results"]
-    options = settings["training"]
+    config, results = report["settings"], report["results"]
+    options = config["training"]
     losses = [entry for entry in report["log"] if "loss" in entry]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        rank=settings["lora"]["r"],
-        alpha=settings["lora"]["alpha"],
+    return recipe.page(
+        TEMPLATE,
+        rank=config["lora"]["r"],
+        alpha=config["lora"]["alpha"],
         parameters=f"{report['parameters']:,}",
         bytes=f"{report['bytes']:,}",
         base=report["base"],
@@ -79,13 +72,13 @@ def page(report: dict) -> str:
         steps=f"{losses[-1]['step']:,}",
         batch=options["batch"],
         learning_rate=f"{options['learning_rate']:g}",
-        precision=settings["model"]["precision"],
-        measured_in=settings["evaluation"]["precision"]
-        + (", its weights rounded to four bits for the adapter" if settings["model"]["precision"] == "nf4" else ""),
-        hours=f"{seconds(report['log']) / 3600:.1f}",
-        seed=settings["seed"],
-        context=settings["model"]["context"],
-        shots=settings["evaluation"]["shots"],
+        precision=config["model"]["precision"],
+        measured_in=config["evaluation"]["precision"]
+        + (", its weights rounded to four bits for the adapter" if config["model"]["precision"] == "nf4" else ""),
+        hours=f"{recipe.seconds(report['log']) / 3600:.1f}",
+        seed=config["seed"],
+        context=config["model"]["context"],
+        shots=config["evaluation"]["shots"],
         declined=figure(results["systems"]["adapter"]["all"]["abstention_recall"]),
         test=results["items"]["all"],
         curve=curve(report["log"]),
@@ -94,13 +87,6 @@ def page(report: dict) -> str:
         samples="\n\n".join(map(sample, report["samples"])),
         shown=len(report["samples"]),
     )
-
-
-def seconds(log: list[dict]) -> float:
-    """What the steps took, without validation and set-up."""
-    timed = [entry for entry in log if "seconds_per_step" in entry]
-    before = [0] + [entry["step"] for entry in timed]
-    return sum(entry["seconds_per_step"] * (entry["step"] - start) for entry, start in zip(timed, before, strict=False))
 
 
 def figure(found: dict, signed: bool = False) -> str:
@@ -113,21 +99,20 @@ def figure(found: dict, signed: bool = False) -> str:
 
 def table(results: dict) -> str:
     """The marks of every system as a Markdown table."""
-    lines = ["| | questions | " + " | ".join(MARKS.values()) + " |", "|---" * (len(MARKS) + 2) + "|"]
+    lines = ["| " + row("questions", *MARKS.values()), "|---" * (len(MARKS) + 2) + "|"]
     for system, title in SYSTEMS.items():
         for group, name in GROUPS.items():
             if found := results["systems"][system].get(group):
-                cells = " | ".join(figure(found[mark]) for mark in MARKS)
-                lines.append(f"| {title} | {name} | {cells} |")
+                lines.append(row(title, name, *(figure(found[mark]) for mark in MARKS)))
     return "\n".join(lines)
 
 
 def gains(found: dict) -> str:
     """What the adapter gains, as a Markdown table."""
-    lines = ["| questions | " + " | ".join(MARKS.values()) + " |", "|---" * (len(MARKS) + 1) + "|"]
+    lines = [row("questions", *MARKS.values()), "|---" * (len(MARKS) + 1) + "|"]
     for group, name in GROUPS.items():
         if group in found:
-            lines.append(f"| {name} | " + " | ".join(figure(found[group][mark], signed=True) for mark in MARKS) + " |")
+            lines.append(row(name, *(figure(found[group][mark], signed=True) for mark in MARKS)))
     return "\n".join(lines)
 
 
@@ -161,10 +146,7 @@ def curve(log: list[dict]) -> str:
             ends.append(f"{name} {entries[0][key]:.2f} to {entries[-1][key]:.2f}")
     ax.set(xlabel="step", ylabel="nats a token of the reply", ylim=(0, None))
     ax.legend()
-    picture = figures.svg(fig, f"The loss over the steps of the training: {'; '.join(ends)}.")
-    plt.close(fig)
-    # a blank line would end the HTML block in the page
-    return "\n".join(line for line in picture.splitlines() if line.strip())
+    return recipe.drawing(fig, f"The loss over the steps of the training: {'; '.join(ends)}.")
 
 
 def publish(work: Path, config: dict, items: dict[str, list[dict]], title: str, root: Path = ROOT) -> None:
@@ -175,13 +157,15 @@ def publish(work: Path, config: dict, items: dict[str, list[dict]], title: str, 
     base.export(work / "run/adapter", root / TARGET, title)
     with safe_open(root / TARGET / "adapter_model.safetensors", "pt") as weights:
         report["parameters"] = sum(weights.get_tensor(name).numel() for name in weights.keys())
-    files = registry.manifest(root / TARGET)
-    report |= {"files": files, "bytes": files["adapter_model.safetensors"]["bytes"], "base": title}
-    registry.register(
-        ROLE, root / TARGET, origin="trained by this project (training/grounded_qa)", licence="Apache-2.0",
-        parameters=report["parameters"], passport=PAGE, registry=root / "data/models.yml", path=TARGET,
+    found = registry.register(
+        ROLE, TARGET, origin="trained by this project (training/grounded_qa)", licence="Apache-2.0",
+        parameters=report["parameters"], passport=PAGE, root=root,
     )  # fmt: skip
-    for name in (RESULTS, PAGE):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / RESULTS).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (root / PAGE).write_text(page(report), encoding="utf-8")
+    report |= {"files": found, "bytes": found["adapter_model.safetensors"]["bytes"], "base": title}
+    recipe.write_json(root / RESULTS, report)
+    write(root)
+
+
+def write(root: Path = ROOT) -> None:
+    """Write the page from the committed results."""
+    files.write_text(root / PAGE, page(**recipe.measured(root, {"report": RESULTS})))

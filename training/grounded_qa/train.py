@@ -6,8 +6,6 @@ The batch of the settings is that of all processes together: however many there 
 import hashlib
 import json
 import math
-import os
-import shutil
 import time
 from pathlib import Path
 
@@ -21,9 +19,10 @@ from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from bookkit.errors import BookError
+from training import recipe
 from training.grounded_qa import base, data, house
 
-MANIFEST = "manifest.json"
+KIND = "checkpoint"  # what the names of transformers' checkpoints begin with
 IGNORED = -100  # the label of a token that does not count
 
 
@@ -133,8 +132,9 @@ def train(items: dict[str, list[dict]], folder: Path, config: dict, stop_after: 
     if state.is_main_process:
         _same_run(folder, config, origin, items["train"])
     state.wait_for_everyone()
-    resumed = newest(folder / "checkpoints", state.print)
-    log = Log(folder / "log.jsonl", step_of(resumed), state.is_main_process)
+    resumed = recipe.newest(folder / "checkpoints", KIND, state.print, state.is_main_process)
+    start = recipe.step_of(resumed)
+    log = Log(recipe.Log(folder / "log.jsonl", start, state.is_main_process))
     lora = config["lora"]
     trainer = AnswerTrainer(
         model=model,
@@ -149,27 +149,28 @@ def train(items: dict[str, list[dict]], folder: Path, config: dict, stop_after: 
             lora_dropout=lora["dropout"],
             target_modules=lora["targets"],
         ),
-        callbacks=[log, Manifest(), *([Stop(stop_after)] if stop_after else [])],
+        callbacks=[log, Seal(), *([Stop(stop_after)] if stop_after else [])],
     )
     trainer.remove_callback(PrinterCallback)
     # for 4-bit models trl makes the adapter bfloat16: too coarse to learn in
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
-    state.print(f"step {step_of(resumed)} of {config['training']['max_steps'] or _steps(trainer, settings)}")
+    state.print(f"step {start} of {config['training']['max_steps'] or _steps(trainer, settings)}")
     try:
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
     except KeyboardInterrupt:
+        whole = recipe.newest(folder / "checkpoints", KIND, state.print, state.is_main_process)
         raise BookError(
             f"Interrupted at step {trainer.state.global_step}: the same command goes on from step "
-            f"{step_of(newest(folder / 'checkpoints', state.print))}, the newest whole checkpoint."
+            f"{recipe.step_of(whole)}, the newest whole checkpoint."
         ) from None
     if trainer.state.global_step == trainer.state.max_steps:
         trainer.save_model(str(folder / "adapter"))
         if state.is_main_process:
             base.sign(folder / "adapter", origin, config["model"]["precision"])
     state.wait_for_everyone()
-    return log.entries
+    return log.kept.entries
 
 
 def _steps(trainer: SFTTrainer, settings: SFTConfig) -> int:
@@ -194,9 +195,8 @@ def _same_run(folder: Path, config: dict, origin: dict, items: list[dict]) -> No
         "data": {"items_sha256": digest},
     }
     path = folder / "run.json"
-    folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        path.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        recipe.write_json(path, run)
         return
     there = json.loads(path.read_text(encoding="utf-8"))
     flat, other = _flat(run), _flat(there)
@@ -219,16 +219,10 @@ def _flat(part: dict, before: str = "") -> dict:
 
 
 class Log(TrainerCallback):
-    """A line for every logged step, in log.jsonl and on the screen; an infinite loss ends the run."""
+    """A line for every logged step, in the log that is kept and on the screen; an infinite loss ends the run."""
 
-    def __init__(self, path: Path, start: int, main: bool):
-        self.path, self.main, self.entries = path, main, []
-        if path.exists():
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-            self.entries = [entry for entry in lines if entry["step"] <= start]
-        if main:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("".join(json.dumps(entry) + "\n" for entry in self.entries), encoding="utf-8")
+    def __init__(self, kept: recipe.Log):
+        self.kept = kept
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.clock, self.since = time.perf_counter(), state.global_step
@@ -251,10 +245,8 @@ class Log(TrainerCallback):
             self.clock, self.since = now, state.global_step
         if len(entry) < 2 or "train_runtime" in logs:
             return
-        self.entries.append(entry)
-        if self.main:
-            with self.path.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(entry) + "\n")
+        self.kept.write(entry)
+        if self.kept.writes:
             print(json.dumps(entry), flush=True)
 
 
@@ -270,49 +262,10 @@ class Stop(TrainerCallback):
         return control
 
 
-class Manifest(TrainerCallback):
+class Seal(TrainerCallback):
     """Writes, last of all, what a checkpoint holds, so that one cut off half-way is known as such."""
 
     def on_save(self, args, state, control, **kwargs):
-        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         PartialState().wait_for_everyone()
         if state.is_world_process_zero:
-            sums = {
-                str(path.relative_to(folder)): _sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()
-            }
-            part = folder / f"{MANIFEST}.part"
-            part.write_text(json.dumps(sums, indent=1), encoding="utf-8")
-            os.replace(part, folder / MANIFEST)
-
-
-def step_of(checkpoint: Path | None) -> int:
-    return int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
-
-
-def newest(folder: Path, say=print) -> Path | None:
-    """The newest checkpoint that is whole; a damaged one is named and put aside."""
-    for path in sorted(folder.glob("checkpoint-*"), key=step_of, reverse=True):
-        if not (problem := _problem(path)):
-            return path
-        say(f"The checkpoint {path.name} is damaged ({problem}): going back to the one before.")
-        if PartialState().is_main_process:
-            shutil.rmtree(path)
-    return None
-
-
-def _problem(path: Path) -> str:
-    try:
-        sums = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return f"{MANIFEST} cannot be read"
-    for name, sha256 in sums.items():
-        if not (path / name).exists():
-            return f"{name} is missing"
-        if _sha256(path / name) != sha256:
-            return f"{name} is not as it was written"
-    return ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            recipe.seal(Path(args.output_dir) / f"{KIND}-{state.global_step}")

@@ -4,16 +4,12 @@ A step that is done is not done again; one that was interrupted goes on from its
 each training step stops after so long, and the chain with it: the same command goes on.
 """
 
-import argparse
-
 from training.pocket_diffusion import data, evaluate, export, judges, text, train, vae
-from training.pocket_diffusion.configuration import add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import command, from_arguments, step_parser
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.pocket_diffusion", description="The whole recipe.")
-    add_arguments(parser)
-    parser.add_argument("--minutes", type=float, help="stop each training step after so long")
+    parser = step_parser("The whole recipe.", minutes=True, prog="python -m training.pocket_diffusion")
     parser.add_argument("--quick", action="store_true", help="evaluate on few prompts")
     args = parser.parse_args(argv)
     config = from_arguments(args)

@@ -1,13 +1,13 @@
 """Latents and captions of the training pictures, computed once and kept, so that a training step is one pass of the
 model and nothing else."""
 
-import hashlib
 import random
 import time
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from bookkit import files
 from bookkit.errors import BookError
 from training.pocket_diffusion import data, vae, words
 from training.pocket_diffusion.configuration import Config
@@ -26,7 +26,7 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
     weights = config.work / "vae.safetensors"
     if not weights.exists():
         raise BookError(f"{weights} is missing: run the step `vae` first.")
-    key = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
+    key = files.sha256(weights)[:12]
     drawn = f"{options['variants']}x{options['captions']}{'-moved' if options['wiggle'] else ''}"
     path = config.work / f"bank-{key}-{drawn}.safetensors"
     if not path.exists():

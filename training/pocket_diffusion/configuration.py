@@ -5,14 +5,13 @@ The same fields serve two processor cores and a GPU; only their values differ.
 
 import argparse
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bookkit.errors import BookError
+from training import recipe
 
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
 
 
 @dataclass
@@ -96,13 +95,8 @@ class Config:
 
 
 def work_folder(name: str) -> Path:
-    """Where a configuration keeps its work: POCKET_DIFFUSION_WORK, else the cache, below it the name.
-
-    Never inside the repository: checkpoints are large and are not to be committed.
-    """
-    named = os.environ.get("POCKET_DIFFUSION_WORK")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(named).expanduser() if named else cache / "bookkit" / "training" / "pocket_diffusion") / name
+    """Where a configuration keeps its work."""
+    return recipe.cache_folder("POCKET_DIFFUSION_WORK", "bookkit/training/pocket_diffusion") / name
 
 
 def read(path: Path, work: Path | None = None) -> Config:
@@ -123,11 +117,15 @@ def read(path: Path, work: Path | None = None) -> Config:
     return config
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that all steps share."""
+def step_parser(description: str, minutes: bool = False, **options) -> argparse.ArgumentParser:
+    """A parser of what all steps share; with `minutes`, of what those share that train."""
+    parser = argparse.ArgumentParser(description=description, **options)
     parser.add_argument("--config", type=Path, default=HERE / "configs" / "cpu.json")
     parser.add_argument("--work", type=Path, help="folder for checkpoints and results (default: in the cache)")
     parser.add_argument("--smoke", action="store_true", help="the whole step at toy size, without network")
+    if minutes:
+        parser.add_argument("--minutes", type=float, help="stop training after so long; the same command goes on")
+    return parser
 
 
 def from_arguments(args: argparse.Namespace) -> Config:
@@ -137,7 +135,4 @@ def from_arguments(args: argparse.Namespace) -> Config:
 
 def command(main) -> None:
     """Run a step's main function; a foreseeable failure ends in one sentence and exit code 1."""
-    try:
-        main()
-    except BookError as error:
-        raise SystemExit(f"pocket-diffusion: {error}") from None
+    raise SystemExit(recipe.command("pocket-diffusion", main))

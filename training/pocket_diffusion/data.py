@@ -13,7 +13,6 @@ and not on order or number:
   never on this background.
 """
 
-import argparse
 import hashlib
 import io
 import json
@@ -29,7 +28,7 @@ from PIL import Image, ImageDraw
 from bookkit.errors import BookError
 from training.pocket_diffusion import sources
 from training.pocket_diffusion.captions import BACKGROUNDS, PLACES, SIZES, Picture, plain, varied
-from training.pocket_diffusion.configuration import add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import command, from_arguments, step_parser
 
 STYLES = tuple(sources.STYLES)
 TRIPLES_HELD_OUT = 0.08
@@ -278,8 +277,7 @@ def build(config, downloads: Path | None = None) -> None:
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Fetch, rasterize and pack the emoji sets.")
-    add_arguments(parser)
+    parser = step_parser("Fetch, rasterize and pack the emoji sets.")
     parser.add_argument("--downloads", type=Path, help="folder for the npm tarballs (default: in the work folder)")
     config = from_arguments(args := parser.parse_args(argv))
     build(config, args.downloads)

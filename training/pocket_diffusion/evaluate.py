@@ -11,14 +11,12 @@ prompts get (the ceiling) and that the nearest training caption's picture gets (
 - the reconstruction error of the AutoencoderKL, on seen and on held-out sprites;
 - how near generated pictures come to training pictures, against how near held-out real pictures come.
 
-Intervals are 95 % bootstrap intervals over prompts (Efron and Tibshirani, 1993, chapter 13), seeds averaged
+Intervals are 95 % bootstrap intervals over prompts (see :mod:`bookkit.bootstrap`), seeds averaged
 first: pictures of one prompt are not independent.
 """
 
-import argparse
 import base64
 import io
-import json
 import random
 import time
 from pathlib import Path
@@ -27,9 +25,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from bookkit import bootstrap
+from training import recipe
 from training.pocket_diffusion import data, export, judges, loop
 from training.pocket_diffusion.captions import canonical
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
+from training.recipe import row
 
 MEASURES = ("subject_top1", "subject_top5", "style", "background", "all", "all_strict", "clip")
 
@@ -60,18 +61,15 @@ def sample(pipe, asked: list[tuple[str, int]], guidance: float, steps: int, batc
 # --- scores -----------------------------------------------------------------------------------------------
 
 
-def bootstrap(values: list[float], resamples: int = 2000, seed: int = 0) -> list[float]:
-    """[mean, lower, upper] with a 95 % percentile interval; `values` are independent (one a prompt)."""
-    values = np.asarray(values, dtype=float)
-    picks = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return [round(float(number), 4) for number in (values.mean(), low, high)]
+def with_interval(values: np.ndarray) -> list[float]:
+    """[mean, lower, upper] with the bootstrap's 95 % interval; `values` are independent (one a prompt)."""
+    return [round(float(number), 4) for number in (values.mean(), *bootstrap.interval(values))]
 
 
 def summary(scores: list[dict], prompts: int) -> dict:
     """{measure: [mean, lower, upper]} of scores that hold `prompts` prompts for each seed in turn."""
     return {
-        key: bootstrap(np.reshape([score[key] for score in scores], (-1, prompts)).mean(axis=0)) for key in MEASURES
+        key: with_interval(np.reshape([score[key] for score in scores], (-1, prompts)).mean(axis=0)) for key in MEASURES
     }
 
 
@@ -211,7 +209,7 @@ def write(config: Config, result: dict, images: dict, chosen: dict) -> None:
     folder = config.work / "evaluation"
     folder.mkdir(parents=True, exist_ok=True)
     suffix = "-quick" if result["quick"] else ""
-    (folder / f"results{suffix}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(folder / f"results{suffix}.json", result)
     (folder / f"results{suffix}.md").write_text(table(result), encoding="utf-8")
     for name, pictures in chosen.items():
         count = min(48, len(pictures))
@@ -228,37 +226,37 @@ def write_samples(config: Config, shown: list[tuple[str, int, torch.Tensor]]) ->
         file = io.BytesIO()
         data.to_pil(picture[None])[0].save(file, "webp", quality=90)
         records.append({"prompt": prompt, "seed": seed, "webp": base64.b64encode(file.getvalue()).decode()})
-    path = config.work / "evaluation/samples.json"
-    path.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(config.work / "evaluation/samples.json", records)
 
 
 def table(result: dict) -> str:
     """The scores as a Markdown table."""
     titles = {"train": "seen combinations", "triple": "held-out background", "pair": "held-out style"}
-    rows = {"generated": "generated", "real": "real pictures", "nearest_caption": "nearest caption"}
+    kinds = {"generated": "generated", "real": "real pictures", "nearest_caption": "nearest caption"}
+    measures = [key.replace("_", " ") for key in MEASURES]
     lines = [f"Guidance {result['guidance']:g}, {result['steps']} DDIM steps, seeds {result['seeds']}; "
              "95 % bootstrap intervals over prompts. \"all\": style, background and subject (in the first five) "
              "are right; \"all strict\": the subject comes first.", "",
-             "| prompts | pictures | " + " | ".join(key.replace("_", " ") for key in MEASURES) + " |",
+             row("prompts", "pictures", *measures),
              "|---" * (len(MEASURES) + 2) + "|"]  # fmt: skip
     for name, title in titles.items():
-        for row, what in rows.items():
-            if scores := result["groups"][name].get(row):
-                cells = [percent(scores[key]) if key != "clip" else f"{scores[key][0]:.3f}" for key in MEASURES]
-                lines.append(f"| {title} | {what} | " + " | ".join(cells) + " |")
+        for kind, what in kinds.items():
+            if scores := result["groups"][name].get(kind):
+                lines.append(row(title, what, *cells(scores)))
     for sweep, title in (("guidance_sweep", "guidance"), ("steps_sweep", "steps")):
-        lines += ["", f"| {title} | " + " | ".join(key.replace("_", " ") for key in MEASURES) + " |",
-                  "|---" * (len(MEASURES) + 1) + "|"]  # fmt: skip
-        for value, scores in result[sweep].items():
-            cells = [percent(scores[key]) if key != "clip" else f"{scores[key][0]:.3f}" for key in MEASURES]
-            lines.append(f"| {value} | " + " | ".join(cells) + " |")
+        lines += ["", row(title, *measures), "|---" * (len(MEASURES) + 1) + "|"]
+        lines += [row(value, *cells(scores)) for value, scores in result[sweep].items()]
     lines += ["", "| reconstruction by the VAE | L1 | MSE | PSNR (dB) |", "|---|---|---|---|"]
-    lines += [f"| {titles[name]} | {r['l1']} | {r['mse']} | {r['psnr']} |" for name, r in result["vae"].items()]
+    lines += [row(titles[name], r["l1"], r["mse"], r["psnr"]) for name, r in result["vae"].items()]
     lines += ["", "| nearest training picture, RMS difference at 32 px | lower quartile | median | upper quartile |",
               "|---|---|---|---|"]  # fmt: skip
-    lines += [f"| {name.replace('_', ' ')} | " + " | ".join(map(str, values)) + " |"
-              for name, values in result["nearest_training_picture"].items()]  # fmt: skip
+    lines += [row(name.replace("_", " "), *values) for name, values in result["nearest_training_picture"].items()]
     return "\n".join(lines) + "\n"
+
+
+def cells(scores: dict) -> list[str]:
+    """The measures as they stand in the table."""
+    return [percent(scores[key]) if key != "clip" else f"{scores[key][0]:.3f}" for key in MEASURES]
 
 
 def percent(interval: list[float]) -> str:
@@ -278,7 +276,7 @@ def curves(config: Config, folder: Path) -> None:
         return
     figure, axes = plt.subplots(1, len(logs), figsize=(3.2 * len(logs), 2.4), layout="constrained")
     for axis, path in zip(np.atleast_1d(axes), logs, strict=True):
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        records = recipe.read_lines(path)
         axis.plot([r["step"] for r in records], [r["loss"] for r in records], color="#0072B2")
         axis.set(title=path.stem.replace("_", " "), xlabel="step", yscale="log")
     figure.savefig(folder / "curves.svg")
@@ -286,8 +284,7 @@ def curves(config: Config, folder: Path) -> None:
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Score the model and write its passport's figures.")
-    add_arguments(parser)
+    parser = step_parser("Score the model and write its passport's figures.")
     parser.add_argument("--quick", action="store_true", help="few prompts, one seed: under ten minutes on two cores")
     parser.add_argument("--models", type=Path, help="the exported models (default: export/ in the work folder)")
     config = from_arguments(args := parser.parse_args(argv))

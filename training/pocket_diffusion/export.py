@@ -9,7 +9,6 @@
 the configurations say float32, so that every reader computes in float32 whatever the library's default.
 """
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -20,9 +19,10 @@ import torch
 
 import bookkit
 from bookkit.errors import BookError
+from training import recipe
 from training.pocket_diffusion import data, judges, loop, train, vae, words
 from training.pocket_diffusion.captions import BACKGROUNDS, STYLE_PHRASES, noun_phrase, plain
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 TOTAL_LIMIT, FILE_LIMIT = 50_000_000, 45_000_000
 PART = 15 * 2**20
@@ -82,7 +82,7 @@ def export(config: Config, target: Path) -> dict:
     if sizes["all"]["bytes"] > TOTAL_LIMIT or largest.stat().st_size > FILE_LIMIT:
         raise BookError(f"The models take {sizes['all']['bytes'] / 1e6:.1f} MB, {largest.name} "
                         f"{largest.stat().st_size / 1e6:.1f}: make the configuration smaller.")  # fmt: skip
-    (target / "sizes.json").write_text(json.dumps(sizes, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(target / "sizes.json", sizes)
     return sizes
 
 
@@ -166,7 +166,7 @@ def split(folder: Path, target: Path, size: int = PART) -> list[Path]:
             parts[-1].write_bytes(piece)
             records.append({"name": parts[-1].name, "sha256": hashlib.sha256(piece).hexdigest()})
     whole.unlink()
-    (target / "parts.json").write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(target / "parts.json", records)
     return [*parts, target / "parts.json"]
 
 
@@ -191,8 +191,7 @@ def join(parts: Path, target: Path) -> None:
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Export the trained models.")
-    add_arguments(parser)
+    parser = step_parser("Export the trained models.")
     parser.add_argument("--split", type=Path, help="also write the export in parts of at most 15 MiB here")
     parser.add_argument("--join", type=Path, help="put parts together instead of exporting")
     parser.add_argument("--to", type=Path, help="where to write (default: export/ in the work folder)")

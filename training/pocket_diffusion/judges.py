@@ -10,16 +10,16 @@ No judge has seen a generated picture. What it is measured on is held out as in 
 of its training altogether.
 """
 
-import argparse
 import json
 import random
 
 import torch
 import torch.nn.functional as F
 
+from training import recipe
 from training.pocket_diffusion import data, loop, words
 from training.pocket_diffusion.captions import BACKGROUNDS, canonical, noun_phrase, plain
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 MEAN = STD = (0.5, 0.5, 0.5)  # pictures in [-1, 1]
 
@@ -279,15 +279,13 @@ def accuracy(judges: Judges, sprites: data.Sprites, limit: int = 1500) -> dict[s
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Train the judges on real pictures.")
-    add_arguments(parser)
-    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser = step_parser("Train the judges on real pictures.", minutes=True)
     config = from_arguments(args := parser.parse_args(argv))
     done = run(config, "style_judge", args.minutes) and run(config, "judge", args.minutes)
     if done:
         sprites = data.load(config, loop.device())
         result = accuracy(trained(config, sprites), sprites)
-        (config.work / "judges.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        recipe.write_json(config.work / "judges.json", result)
         print(json.dumps(result, indent=1))
 
 

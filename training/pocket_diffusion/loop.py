@@ -5,7 +5,6 @@ that was interrupted and resumed takes the same steps as one that was not, and n
 weights, optimizer, average and step number.
 """
 
-import json
 import math
 import random
 import shutil
@@ -17,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bookkit.errors import BookError
+from training import recipe
 from training.pocket_diffusion.configuration import Config, Training
 
 
@@ -57,15 +57,6 @@ class Progress:
 
     def load_state_dict(self, state: dict) -> None:
         self.step, self.steps = state["step"], state["steps"]
-
-
-def schedule(step: int, steps: int, training: Training) -> float:
-    """The share of the peak learning rates: a linear warm-up, then a cosine from 1 to `lr_end` (Loshchilov and
-    Hutter, 2017, without restarts)."""
-    if step < training.warmup:
-        return (step + 1) / training.warmup
-    done = (step - training.warmup) / max(1, steps - training.warmup)
-    return training.lr_end + (1 - training.lr_end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def optimizers(module: torch.nn.Module, training: Training) -> list[torch.optim.Optimizer]:
@@ -142,7 +133,7 @@ def train(
         old.rename(folder)  # the last run was stopped between two renames
     if folder.exists():
         load(accelerator, folder)
-    log = Log(config.work / f"{name}.jsonl", progress.step, accelerator.is_main_process)
+    log = recipe.Log(config.work / f"{name}.jsonl", progress.step, accelerator.is_main_process)
     share = max(1, training.batch // accelerator.num_processes)
     say(f"{name}: step {progress.step} of {progress.steps} on {accelerator.device}")
     fitting = FITTING if fit is not None and progress.step == 0 else (None, None)
@@ -153,7 +144,7 @@ def train(
         step = progress.step
         rng = random.Random(f"{config.seed}/{name}/{step}/{accelerator.process_index}")
         torch.manual_seed(rng.getrandbits(62))
-        share_of_peak = schedule(step, progress.steps, training)
+        share_of_peak = recipe.pace(step, progress.steps, training.warmup, training.lr_end)
         for group in (group for optimizer in prepared for group in optimizer.param_groups):
             group["lr"] = group["peak"] * share_of_peak
         metrics = module(*batch(share, rng))
@@ -229,23 +220,6 @@ def load(accelerator, folder: Path) -> None:
     except Exception as error:  # every format has its own errors for a cut file
         raise BookError(f"The checkpoint {folder} cannot be read ({type(error).__name__}): it is damaged or of "
                         "another configuration; delete it to begin again.") from error  # fmt: skip
-
-
-class Log:
-    """A log of JSON lines; what a resumed run will write again is dropped first."""
-
-    def __init__(self, path: Path, step: int, writes: bool):
-        self.path, self.writes = path, writes
-        if writes:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
-            path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-
-    def write(self, record: dict) -> None:
-        if self.writes:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
 
 
 def load_weights(module: torch.nn.Module, path: Path, step: str) -> torch.nn.Module:

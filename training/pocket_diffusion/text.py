@@ -15,12 +15,10 @@ The matrices are trained by Muon (Jordan et al., 2024): a table of a thousand dr
 than by AdamW, which trains the rest.
 """
 
-import argparse
-
 import torch
 
 from training.pocket_diffusion import bank, data, loop, words
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 STUDIED = 4096  # latents from which the principal components are computed
 
@@ -106,9 +104,7 @@ def trained(config: Config, tokenizer):
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Train the text encoder to tell what a caption's picture looks like.")
-    add_arguments(parser)
-    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser = step_parser("Train the text encoder to tell what a caption's picture looks like.", minutes=True)
     config = from_arguments(args := parser.parse_args(argv))
     run(config, args.minutes)
 

@@ -16,13 +16,12 @@ Decisions, and where they come from:
 - The text encoder stays as the step `text` left it, as in Stable Diffusion (Rombach et al., 2022).
 """
 
-import argparse
 from pathlib import Path
 
 import torch
 
 from training.pocket_diffusion import bank, data, loop, text, vae, words
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 
 def build_unet(config: Config):
@@ -120,9 +119,7 @@ def trained(config: Config, tokenizer):
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Train the U-Net.")
-    add_arguments(parser)
-    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser = step_parser("Train the U-Net.", minutes=True)
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
     parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (unet.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))

@@ -7,14 +7,13 @@ flat graphics, and no perceptual network has to be downloaded), plus a very smal
 (Rombach et al., 2022, section 3.1 and appendix G, without their discriminator).
 """
 
-import argparse
 import random
 
 import torch
 import torch.nn.functional as F
 
 from training.pocket_diffusion import data, loop
-from training.pocket_diffusion.configuration import Config, add_arguments, command, from_arguments
+from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 
 def build(config: Config):
@@ -106,9 +105,7 @@ def trained(config: Config, sprites: data.Sprites):
 
 
 def main(argv=None) -> None:
-    parser = argparse.ArgumentParser(description="Train the AutoencoderKL.")
-    add_arguments(parser)
-    parser.add_argument("--minutes", type=float, help="stop after so long; the same command goes on")
+    parser = step_parser("Train the AutoencoderKL.", minutes=True)
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
     config = from_arguments(args := parser.parse_args(argv))
     run(config, args.minutes, fit=args.fit)

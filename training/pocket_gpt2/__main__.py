@@ -1,4 +1,4 @@
-"""The steps of the recipe: ``python -m training.pocket_gpt2 STEP [--smoke] [--work FOLDER]``.
+"""The steps of the recipe: ``python -m training.pocket_gpt2 STEP [--smoke] [--work FOLDER] [--set NAME=VALUE]``.
 
 corpus      gather, clean and split the texts
 sample      write the part of the corpus that the chapters read into the repository
@@ -8,11 +8,10 @@ train       train the chosen size, or go on where it stopped
 export      write the model as the book ships it
 evaluate    measure what is shipped and write results.json
 again       run the recipe with another seed and measure in brief: how much of the figures is luck
-publish     carry model, results and log into the repository and write the passport
+publish     carry model, results and log into the repository, register it, write its passport
 all         corpus, tokenizer, sweep, train, export, evaluate
 """
 
-import argparse
 import json
 import sys
 import time
@@ -21,22 +20,23 @@ from pathlib import Path
 import numpy as np
 
 from bookkit.errors import BookError
+from training import recipe
 from training.pocket_gpt2 import corpus, people, settings, tokenizer
 
 SHIPPED = "pocket-gpt2"  # folder of the model as the book ships it
 
 
-def corpus_step(work: Path, config: dict) -> None:
+def corpus_step(work: Path, config: dict, options) -> None:
     """Write the splits and print their figures."""
     print(json.dumps(corpus.build(work / "corpus", config["corpus"]), indent=1))
 
 
-def sample_step(work: Path, config: dict) -> None:
+def sample_step(work: Path, config: dict, options) -> None:
     """Write the part of the corpus that the chapters read into the repository."""
     corpus.write_sample(work / "corpus", config["corpus"]["sample"], config["seed"])
 
 
-def tokenizer_step(work: Path, config: dict) -> None:
+def tokenizer_step(work: Path, config: dict, options) -> None:
     """Train the tokenizer on the training split; write the ids of the training and the validation split."""
     texts = corpus.load(work / "corpus")
     made = tokenizer.train(
@@ -64,16 +64,16 @@ def _run(work: Path, config: dict, folder: Path, **options):
     return train(_tokens(work), folder, config, len(words), end, names, **options)
 
 
-def train_step(work: Path, config: dict, stop_after: int | None = None) -> None:
+def train_step(work: Path, config: dict, options) -> None:
     """Train the chosen size; resume where there are checkpoints."""
-    model, _ = _run(work, config, work / "run", stop_after=stop_after)
+    model, _ = _run(work, config, work / "run", stop_after=options.stop_after)
     print(f"{model.num_parameters():,} parameters")
 
 
-def sweep_step(work: Path, config: dict) -> None:
+def sweep_step(work: Path, config: dict, options) -> None:
     """Train every size for the same number of steps and write sweep.json, best first."""
     results = []
-    for size in config["model"]["sizes"]:
+    for size in config["sweep"]["sizes"]:
         chosen = config | {"model": config["model"] | {"size": size}}
         started = time.perf_counter()
         model, log = _run(work, chosen, work / "sweep" / size, max_steps=config["sweep"]["max_steps"])
@@ -86,18 +86,18 @@ def sweep_step(work: Path, config: dict) -> None:
             }
         )
     results.sort(key=lambda result: result["validation_loss"])
-    (work / "sweep.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(work / "sweep.json", results)
     print(json.dumps(results, indent=1))
 
 
-def export_step(work: Path, config: dict) -> None:
+def export_step(work: Path, config: dict, options) -> None:
     """Write the trained model as the book ships it."""
     from training.pocket_gpt2.export import export
 
     print(f"{export(work / 'run' / 'model', work / 'tokenizer', work / SHIPPED):,} bytes")
 
 
-def evaluate_step(work: Path, config: dict) -> None:
+def evaluate_step(work: Path, config: dict, options) -> None:
     """Measure the shipped model and write results.json."""
     from transformers import AutoModelForCausalLM
 
@@ -113,11 +113,11 @@ def evaluate_step(work: Path, config: dict) -> None:
         _tokens(work)["train"],
         config,
     )
-    (work / "results.json").write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    recipe.write_json(work / "results.json", report)
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
-def again_step(work: Path, config: dict) -> None:
+def again_step(work: Path, config: dict, options) -> None:
     """Train once more, with the next seed, and write again.json."""
     from training.pocket_gpt2.evaluate import briefly
 
@@ -127,15 +127,15 @@ def again_step(work: Path, config: dict) -> None:
         model, tokenizer.load(work / "tokenizer"), corpus.load(work / "corpus"), _tokens(work)["train"], other
     )
     report["validation_loss"] = log[-1]["validation_loss"]
-    (work / "again.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(work / "again.json", report)
     print(json.dumps(report, indent=1))
 
 
-def publish_step(work: Path, config: dict) -> None:
-    """Carry model, results and log into the repository and write the passport."""
+def publish_step(work: Path, config: dict, options) -> None:
+    """Write model, registry, results, log and passport into the repository."""
     from training.pocket_gpt2 import passport
 
-    print(json.dumps(passport.publish(work, config, work / SHIPPED), indent=1))
+    passport.publish(work, config, work / SHIPPED)
 
 
 STEPS = {
@@ -154,21 +154,7 @@ STEPS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one step; a foreseeable failure is one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m training.pocket_gpt2", description=__doc__.split("\n\n")[0])
-    parser.add_argument("step", choices=list(STEPS))
-    parser.add_argument("--smoke", action="store_true", help="the whole chain in small, for tests")
-    parser.add_argument("--work", help="folder for everything that is made (default: POCKET_GPT2_DIR or the cache)")
-    parser.add_argument("--stop-after", type=int, help="train: stop at this step; a later call goes on")
-    options = parser.parse_args(arguments)
-    try:
-        work = settings.work_folder(options.work, options.smoke)
-        for step in STEPS[options.step]:
-            extra = {"stop_after": options.stop_after} if step is train_step else {}
-            step(work, settings.settings(options.smoke), **extra)
-    except BookError as error:
-        print(f"pocket-gpt2: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return recipe.run_steps(SHIPPED, __doc__, STEPS, settings.settings, settings.work_folder, arguments)
 
 
 if __name__ == "__main__":

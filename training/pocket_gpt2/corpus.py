@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from bookkit.errors import BookError
-from training.pocket_gpt2.settings import ROOT, need_space
+from training import recipe
 from training.pocket_gpt2.story_engine.stories import document
 
-SAMPLE = ROOT / "data/corpora/pocket_stories/sample.jsonl.xz"
-NOVELS = ROOT / "data/corpora/pocket_stories/novels.jsonl.xz"
+SAMPLE = recipe.ROOT / "data/corpora/pocket_stories/sample.jsonl.xz"
+NOVELS = recipe.ROOT / "data/corpora/pocket_stories/novels.jsonl.xz"
 SPLITS = ("train", "validation", "test")
 SOURCES = ("engine", "novels")
 FIELDS = {"text": str, "source": str, "kind": str, "unit": str, "id": str}
@@ -100,7 +100,7 @@ def build(folder: Path, config: dict) -> dict:
         BookError: there is too little disk space.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    need_space(folder, BYTES_PER_DOCUMENT * sum(config["engine"].values()), "the corpus")
+    recipe.need_space(folder, BYTES_PER_DOCUMENT * sum(config["engine"].values()), "the corpus")
     unlike = Unlike(config["near_duplicate"], config["permutations"])
     numbers: dict = {}
     for split in reversed(SPLITS):
@@ -114,7 +114,7 @@ def build(folder: Path, config: dict) -> dict:
             "near_duplicates": unlike.refused - before,
             "sha256": hashlib.sha256(data).hexdigest(),
         }
-    (folder / "statistics.json").write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+    recipe.write_json(folder / "statistics.json", numbers)
     return numbers
 
 

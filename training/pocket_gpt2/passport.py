@@ -1,21 +1,20 @@
-"""The passport page of pocket-gpt2, from what the recipe measured: no figure in it is typed by hand."""
+"""Carry pocket-gpt2 into the repository, name it in the registry, and write its passport from what was measured."""
 
-import hashlib
 import html
-import json
 import shutil
 from pathlib import Path
-from string import Template
 
-from bookkit.errors import BookError
-from training.pocket_gpt2 import corpus, tokenizer
-from training.pocket_gpt2.settings import ROOT
+from bookkit import files
+from training import recipe, registry
+from training.pocket_gpt2 import corpus, settings, tokenizer
+from training.recipe import ROOT, row
 
-TEMPLATE = Path(__file__).with_name("passport.md")
-PAGE = ROOT / "book/passports/gpt2.md"
-MODEL = ROOT / "data/models/pocket-gpt2"
-RESULTS = ROOT / "data/passports/pocket_gpt2.json"
-LOG = ROOT / "data/results/pocket_gpt2_log.jsonl"
+TEMPLATE = settings.HERE / "passport.md"
+ROLE = "gpt2"
+PAGE = "book/passports/gpt2.md"
+RESULTS = "data/passports/pocket_gpt2.json"
+LOG = "data/results/pocket_gpt2_log.jsonl"
+TARGET = "data/models/pocket-gpt2"
 
 
 def loss_curve(log: list[dict]) -> str:
@@ -34,14 +33,11 @@ def loss_curve(log: list[dict]) -> str:
     ax.annotate("validation", (tested[1]["tokens"] / 1e6, tested[1]["validation_loss"]),
                 xytext=(6, 8), textcoords="offset points", color=figures.GREEN)  # fmt: skip
     ax.set(xlabel="million tokens seen", ylabel="loss, nats per token", ylim=(0, None))
-    picture = figures.svg(
+    return recipe.drawing(
         fig,
         f"The training loss falls from {log[0]['loss']:.1f} to {log[-1]['loss']:.1f} nats per token, steeply at first; "
         f"the validation loss ends at {tested[-1]['validation_loss']:.2f}.",
     )
-    plt.close(fig)
-    # a blank line would end the HTML block in the page
-    return "\n".join(line for line in picture.splitlines() if line.strip())
 
 
 def percent(share: float) -> str:
@@ -49,43 +45,39 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _row(*cells) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
 def _fit(fit: dict) -> list[str]:
     sources = {"engine": "story engine", "novels": "novels"}
     splits = {"known": "new stories, known scene types"}
     return [
-        _row(
+        row(
             splits.get(split) or f"{split}, {sources[source]}",
-            f"{row['perplexity']:.2f}",
-            f"{row['bits_per_byte']:.3f}",
-            f"{row['five_gram_bits_per_byte']:.3f}",
-            percent(row["below_five_gram"]),
-            f"{row['judge_bits_per_byte']:.3f}",
-            f"{row['gzip_bits_per_byte']:.3f}",
+            f"{found['perplexity']:.2f}",
+            f"{found['bits_per_byte']:.3f}",
+            f"{found['five_gram_bits_per_byte']:.3f}",
+            percent(found["below_five_gram"]),
+            f"{found['judge_bits_per_byte']:.3f}",
+            f"{found['gzip_bits_per_byte']:.3f}",
         )
-        for (split, source), row in ((name.split("/"), row) for name, row in fit.items())
+        for (split, source), found in ((name.split("/"), found) for name, found in fit.items())
     ]
 
 
 def _sizes(sweep: list[dict], sizes: dict[str, dict]) -> list[str]:
     return [
-        _row(
-            f"{row['size']}: {sizes[row['size']]['n_layer']} layers of width {sizes[row['size']]['n_embd']}",
-            f"{row['parameters']:,}",
-            f"{row['validation_loss']:.3f}",
-            f"{row['seconds'] / 60:.1f}",
+        row(
+            f"{run['size']}: {sizes[run['size']]['n_layer']} layers of width {sizes[run['size']]['n_embd']}",
+            f"{run['parameters']:,}",
+            f"{run['validation_loss']:.3f}",
+            f"{run['seconds'] / 60:.1f}",
         )
-        for row in sweep
+        for run in sweep
     ]
 
 
 def _fluency(fluency: dict) -> list[str]:
     names = {"corpus": "the corpus's own words", "greedy": "greedy", "sampled": "sampled, T = 0.8, top-p 0.95"}
     return [
-        _row(
+        row(
             title,
             percent(fluency[name]["judge_passes"]),
             percent(fluency[name]["repetition_passes"]),
@@ -105,7 +97,7 @@ def _consistency(consistency: dict, kinds: list[str]) -> list[str]:
         "last mentioned": "the choice named last",
     }
     return [
-        _row(
+        row(
             title,
             percent(consistency[name]["accuracy"]),
             *(percent(consistency[name][kind]) for kind in kinds),
@@ -121,13 +113,11 @@ def _again(results: dict, log: list[dict], again: dict) -> list[str]:
     texts["known/engine"] = "known scene types, bits per byte"
     ends = (log[-1]["validation_loss"], again["validation_loss"])
     return [
-        _row("validation loss at the end, nats per token", *(f"{loss:.3f}" for loss in ends)),
-        *(_row(title, *(f"{run['fit'][key]['bits_per_byte']:.3f}" for run in pair)) for key, title in texts.items()),
-        _row("the right name", *(percent(run["people"]["right_name"]) for run in pair)),
-        _row("the right pronoun", *(percent(run["people"]["right_pronoun"]) for run in pair)),
-        _row(
-            "names named again, in its own texts", *(percent(run["people"]["share_again"]["written"]) for run in pair)
-        ),
+        row("validation loss at the end, nats per token", *(f"{loss:.3f}" for loss in ends)),
+        *(row(title, *(f"{run['fit'][key]['bits_per_byte']:.3f}" for run in pair)) for key, title in texts.items()),
+        row("the right name", *(percent(run["people"]["right_name"]) for run in pair)),
+        row("the right pronoun", *(percent(run["people"]["right_pronoun"]) for run in pair)),
+        row("names named again, in its own texts", *(percent(run["people"]["share_again"]["written"]) for run in pair)),
     ]
 
 
@@ -152,7 +142,8 @@ def page(report: dict, log: list[dict]) -> str:
     size = model["sizes"][model["size"]]
     kinds = sorted(results["consistency"]["kinds"])
     seen = log[-1]["tokens"]
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    return recipe.page(
+        TEMPLATE,
         parameters=f"{results['parameters']:,}",
         layers=size["n_layer"],
         width=size["n_embd"],
@@ -206,16 +197,14 @@ def page(report: dict, log: list[dict]) -> str:
     )
 
 
-def publish(work: Path, config: dict, shipped: Path) -> dict:
-    """Carry model, results and log from the work folder into the repository, and write the page.
+def publish(work: Path, config: dict, shipped: Path, root: Path = ROOT) -> None:
+    """Write model, registry, results, log and page below `root`, the repository.
 
     Args:
         work: folder of the recipe.
         config: the whole settings.
         shipped: folder of the exported model.
-
-    Returns:
-        {file: {"bytes": …, "sha256": …}} of the model, for data/models.yml.
+        root: the repository.
 
     Raises:
         BookError: a step of the recipe has not been run.
@@ -226,21 +215,17 @@ def publish(work: Path, config: dict, shipped: Path) -> dict:
         "sweep": "sweep.json",
         "again": "again.json",
     }
-    for path in [shipped, work / "run/log.jsonl", *(work / name for name in names.values())]:
-        if not path.exists():
-            raise BookError(f"{path} is not there: run the steps of the recipe before `publish`.")
-    files = {
-        file.name: {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
-        for file in sorted(shipped.iterdir())
-    }
-    report = {key: json.loads((work / name).read_text(encoding="utf-8")) for key, name in names.items()}
-    report |= {"settings": config, "files": files, "novel_tokens": _novel_tokens(work, shipped)}
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copy(work / "run/log.jsonl", LOG)
-    shutil.copytree(shipped, MODEL, dirs_exist_ok=True)
-    write()
-    return files
+    report, log = recipe.measured(work, names), recipe.measured(work, {"log": "run/log.jsonl"})["log"]
+    shutil.rmtree(root / TARGET, ignore_errors=True)
+    shutil.copytree(shipped, root / TARGET)
+    found = registry.register(
+        ROLE, TARGET, origin="trained by this project (training/pocket_gpt2)", licence="MIT",
+        parameters=report["results"]["parameters"], passport=PAGE, root=root,
+    )  # fmt: skip
+    report |= {"settings": config, "files": found, "novel_tokens": _novel_tokens(work, shipped)}
+    recipe.write_json(root / RESULTS, report)
+    recipe.write_lines(root / LOG, log)
+    write(root)
 
 
 def _novel_tokens(work: Path, shipped: Path) -> int:
@@ -249,7 +234,7 @@ def _novel_tokens(work: Path, shipped: Path) -> int:
     return len(tokenizer.encode(tokenizer.load(shipped), texts)) - 1
 
 
-def write() -> None:
+def write(root: Path = ROOT) -> None:
     """Write the page from the committed results."""
-    log = [json.loads(line) for line in LOG.read_text(encoding="utf-8").splitlines()]
-    PAGE.write_text(page(json.loads(RESULTS.read_text(encoding="utf-8")), log), encoding="utf-8")
+    report = recipe.measured(root, {"report": RESULTS, "log": LOG})
+    files.write_text(root / PAGE, page(**report))

@@ -17,9 +17,11 @@ from accelerate.utils import set_seed
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from bookkit.errors import BookError
+from training import recipe
 from training.pocket_gpt2 import checkpoints
 from training.pocket_gpt2.export import LIMIT
-from training.pocket_gpt2.settings import need_space
+
+LOWEST = 0.1  # the share of the highest learning rate at which a run ends
 
 
 def new_model(config: dict, entries: int, end: int, dropout: float) -> GPT2LMHeadModel:
@@ -116,14 +118,6 @@ def optimizers(model: GPT2LMHeadModel, options: dict) -> dict[str, torch.optim.O
     return {"learning_rate": adamw, "muon": muon}
 
 
-def pace(step: int, total: int, warmup: int) -> float:
-    """The share of the highest learning rate: linear warm-up, then a cosine down to a tenth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, total - warmup)
-    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
 def losses(logits: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Cross-entropy in nats per token: the mean weighted by what the next token is, and the plain mean.
 
@@ -172,7 +166,7 @@ def train(
     model = new_model(config["model"], entries, end, options["dropout"])
     folder.mkdir(parents=True, exist_ok=True)
     # float32 weights and at most two moments in each checkpoint, one more while it is written, and the model
-    need_space(folder, 4 * model.num_parameters() * (3 * (options["keep"] + 1) + 1), "training")
+    recipe.need_space(folder, 4 * model.num_parameters() * (3 * (options["keep"] + 1) + 1), "training")
     rows = len(tokens["train"]) // context
     if rows <= options["batch"]:
         raise BookError(
@@ -192,19 +186,19 @@ def train(
     if options["compile"]:
         surprises = torch.compile(surprises)
 
-    start = 0
-    whole = checkpoints.newest(folder / "checkpoints", accelerator.print)
+    main = accelerator.is_main_process
+    whole = recipe.newest(folder / "checkpoints", checkpoints.KIND, accelerator.print, main)
     if whole:
-        accelerator.load_state(str(whole[0]))
-        start = whole[1]
-    log = _log_until(folder / "log.jsonl", start)
+        accelerator.load_state(str(whole))
+    start = recipe.step_of(whole)
+    log = recipe.Log(folder / "log.jsonl", start, main)
     finish = min(total, stop_after or total)
     model.train()
     plain = torch.ones(entries, device=accelerator.device)
     people = plain.index_fill(0, torch.tensor(names, device=accelerator.device), options["names"]["weight"])
     clock, seen, recent = time.perf_counter(), 0, []
     for step, batch in enumerate(batches(tokens["train"], options, context, config["seed"], start, finish), start):
-        share = pace(step, total, options["warmup"])
+        share = recipe.pace(step, total, options["warmup"], LOWEST)
         for setting, optimizer in taught.items():
             for group in optimizer.param_groups:
                 group["lr"] = share * options[setting]
@@ -240,21 +234,18 @@ def train(
                     validate(model, tokens["validation"], context, end, options, accelerator), 5
                 )
                 clock = time.perf_counter()
-            log.append(entry)
-            if accelerator.is_main_process:
-                with (folder / "log.jsonl").open("a", encoding="utf-8") as lines:
-                    lines.write(json.dumps(entry) + "\n")
-                print(json.dumps(entry), flush=True)
+            log.write(entry)
+            accelerator.print(json.dumps(entry), flush=True)
         if done % options["checkpoint_every"] == 0 or done == finish:
             accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
+            if main:
                 checkpoints.save(
                     folder / "checkpoints", done, lambda to: accelerator.save_state(str(to)), options["keep"]
                 )
     bare = accelerator.unwrap_model(model)
-    if finish == total and accelerator.is_main_process:
+    if finish == total and main:
         bare.save_pretrained(folder / "model")
-    return bare, log
+    return bare, log.entries
 
 
 def _bf16(device: str | None) -> bool:
@@ -280,13 +271,3 @@ def validate(model, tokens: np.ndarray, context: int, end: int, options: dict, a
         losses.append(loss.item() * len(part))
     model.train()
     return sum(losses) / len(chosen)
-
-
-def _log_until(path: Path, step: int) -> list[dict]:
-    """Keep the log's lines up to the step from which training goes on."""
-    if not path.exists():
-        return []
-    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    entries = [entry for entry in entries if entry["step"] <= step]
-    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
-    return entries
