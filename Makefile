@@ -6,7 +6,7 @@ export PYTHONUTF8 = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help env models book test test-nbval test-site lane-portable lane-colab lane-newest lab serve status strip student clean
+.PHONY: help env models book test test-nbval test-slow test-site lane-portable lane-colab lane-newest lab serve status strip student clean
 
 help:  ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: models  ## nbval over the notebooks that changed, then unit, contract and 
 
 test-nbval: models  ## run the notebooks that changed with nbval and compare the kept outputs
 	@$(PY) -m tools.execute
+
+test-slow: models  ## the recipes' long tests: before a change in training/ or src/ lands
+	@$(PY) -m pytest -q -m slow tests --ignore=tests/site
 
 test-site: env  ## try the built pages in a real browser (needs Chromium)
 	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
