@@ -15,7 +15,7 @@ COLUMNS = [
     ("cells", "Cells", lambda v: f"{v}"),
 ]
 LANES = {
-    "avx2": "With AVX2 only",
+    "avx2": "With AVX2 only, one thread",
     "plain": "Without vector extensions, one thread",
     "threads4": "With four threads",
 }
@@ -34,18 +34,20 @@ def link(chapter: chapters.Chapter) -> nodes.Node:
     return reference
 
 
-def about(machine: dict) -> str:
-    """What the figures were measured on, in words: processor, cores, and the features that matter for speed."""
+def about(machine: dict, cores: set[int]) -> str:
+    """What the figures were measured on: processor, cores, those that a chapter used, and the features for speed."""
     if not machine:
         return "The machine was not recorded."
     sentence = f"Measured on {machine['processor']} with {machine['cores']} cores and Python {machine['python']}."
+    if cores == {1}:
+        sentence += " Each chapter ran on one core."
     features = machine.get("features")
     if not features:
         return f"{sentence} Its system does not tell which vector extensions the processor has."
     there = [name for name, found in features.items() if found]
     lacking = [name for name, found in features.items() if not found]
-    has = f"It has {listed(there, 'and')}" if there else ""
-    lacks = f"{'it' if there else 'It'} lacks {listed(lacking, 'and')}" if lacking else ""
+    has = f"The processor has {listed(there, 'and')}" if there else ""
+    lacks = f"{'it' if there else 'The processor'} lacks {listed(lacking, 'and')}" if lacking else ""
     return f"{sentence} {'; '.join(part for part in (has, lacks) if part)}."
 
 
@@ -75,7 +77,10 @@ class StatusTable(Directive):
             texts += ["not measured" if value is None else f"{value:.0f} s" for value in seconds]
             body += nodes.row("", cell(link(chapter)), *(cell(text) for text in texts))
         group += body
-        note = nodes.paragraph(text=about(measured["machine"]), classes=["status-machine"])
+        note = nodes.paragraph(
+            text=about(measured["machine"], {figures["cores"] for figures in measured["chapters"].values()}),
+            classes=["status-machine"],
+        )
         return [nodes.table("", group, classes=["status-table"]), note]
 
 

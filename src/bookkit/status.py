@@ -59,7 +59,7 @@ def note_command(root: Path, name: str, seconds: float) -> None:
 
 
 def update(root: Path) -> list[str]:
-    """Carry the last measurements into data/status.json: chapters, commands, lanes, and the machine.
+    """Carry the last measurements into data/status.json: chapters that passed, commands, lanes, and the machine.
 
     Args:
         root: the repository.
@@ -68,20 +68,18 @@ def update(root: Path) -> list[str]:
         One line per chapter, for the command line to print.
 
     Raises:
-        BookError: nothing has been executed yet.
+        BookError: no chapter has been executed and passed yet.
     """
     names = sorted(path.stem for path in root.glob("notebooks/*.ipynb"))
-    readings = {name: root / f"_build/meter/{name}.json" for name in names}
-    if not any(path.exists() for path in readings.values()):
-        raise BookError("No chapter has been executed yet: run 'make book' first.")
+    records = {name: _noted(root / f"_build/meter/{name}.json") for name in names}
+    passed = {name: record for name, record in records.items() if record.get("verdict") == "passed"}
+    if not passed:
+        raise BookError("No chapter has been executed and passed yet: run 'make book' first.")
     status = read(root)
     status["machine"] = machine.describe()
     lines = []
-    for name, reading in readings.items():
-        if not reading.exists():
-            continue
-        values = json.loads(reading.read_text(encoding="utf-8"))
-        entry = {key: values[key] for key in ("seconds", "peak_mb", "download_mb", "cells", "cores")}
+    for name, record in passed.items():
+        entry = {key: record[key] for key in ("seconds", "peak_mb", "download_mb", "cells", "cores")}
         status["chapters"][name] = entry
         lines.append(f"{name:24} {entry['seconds']:6.1f} s {entry['peak_mb']:6.0f} MB {entry['cells']:4} cells")
     status["commands"] = status.get("commands", {}) | _noted(root / COMMANDS)

@@ -1,6 +1,7 @@
 """bookkit.status and bookkit.machine: what a run took reaches the status, and what it says of the machine."""
 
 import json
+from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
@@ -8,7 +9,8 @@ from nbformat.v4 import new_markdown_cell, new_notebook
 from bookkit import machine, status
 from bookkit.errors import BookError
 
-MEASURED = {"seconds": 95.0, "peak_mb": 1234, "download_mb": 0, "cells": 30, "cores": 2, "fingerprint": "f"}
+ROOT = Path(__file__).resolve().parents[2]
+MEASURED = {"seconds": 95.0, "peak_mb": 1234, "download_mb": 0, "cells": 30, "cores": 2, "verdict": "passed"}
 
 
 @pytest.fixture
@@ -21,12 +23,15 @@ def book(tmp_path):
 
 
 def test_measurements_reach_the_status(book):
-    (book / "_build/meter/99_gone.json").write_text("{}")
+    (book / "_build/meter/99_gone.json").write_text(json.dumps(MEASURED))
+    for name, text in {"02_failed": json.dumps(MEASURED | {"verdict": "failed"}), "03_cut_off": '{"secon'}.items():
+        (book / f"notebooks/{name}.ipynb").touch()
+        (book / f"_build/meter/{name}.json").write_text(text)
     assert "95.0 s" in status.update(book)[0]
     written = status.read(book)
     assert list(written["chapters"]) == ["01_chapter"]
     entry = written["chapters"]["01_chapter"]
-    assert entry == {key: MEASURED[key] for key in entry} and "fingerprint" not in entry
+    assert entry == {key: MEASURED[key] for key in entry} and "verdict" not in entry
     assert written["machine"]["cores"] > 0 and written["machine"]["python"].count(".") == 2
 
 
@@ -129,3 +134,28 @@ def test_features_as_each_system_tells_them(monkeypatch, platform, cpuinfo, sysc
 def test_a_system_without_sysctl(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert machine._sysctl("hw.optional") == ""
+
+
+# --- the words on the status page ---------------------------------------------------------------------------------
+
+HAS = {"AVX2": True, "AVX-512": False, "bf16": False, "AMX": False}
+
+
+@pytest.mark.parametrize(
+    ("features", "cores", "told"),
+    [
+        (HAS, {1}, "Each chapter ran on one core. The processor has AVX2; it lacks AVX-512, bf16 and AMX."),
+        (dict.fromkeys(HAS, True), {2}, "Python 3.11.7. The processor has AVX2, AVX-512, bf16 and AMX."),
+        (dict.fromkeys(HAS, False), {2}, "Python 3.11.7. The processor lacks AVX2, AVX-512, bf16 and AMX."),
+        ({}, {2}, "Its system does not tell"),
+        (None, {2}, "Its system does not tell"),
+    ],
+)
+def test_the_machine_in_words(monkeypatch, features, cores, told):
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    import status_table
+
+    recorded = {"processor": "Example 9000", "cores": 2, "python": "3.11.7", "features": features}
+    said = status_table.about(recorded, cores)
+    assert said.startswith("Measured on Example 9000 with 2 cores and Python 3.11.7.") and told in said
+    assert status_table.about({}, cores) == "The machine was not recorded."
