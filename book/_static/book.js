@@ -1,5 +1,5 @@
 // Whatever scrolls sideways can be reached with the keyboard, and says what it is.
-(function () {
+(() => {
   "use strict";
   const kinds = [
     ["pre", "Code or output, scrolls sideways"],

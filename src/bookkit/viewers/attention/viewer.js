@@ -1,5 +1,6 @@
 // The attention viewer: tokens in two columns, lines between them, and a map of all heads.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {layers, heads, causal, tokens} = data, n = tokens.length;
   const codes = Uint8Array.from(atob(data.blob), (letter) => letter.charCodeAt(0));

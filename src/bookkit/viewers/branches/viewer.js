@@ -1,5 +1,6 @@
 // Beam search as a tree: a column for each step, the likeliest text on top, and a slider that unfolds it.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {steps, prompt} = data, last = steps.length - 1;
   const ROW = 46, WIDTH = 104, GAP = 44;
@@ -75,14 +76,14 @@ function mount(root, data, host) {
   // ---- drawing
   function draw() {
     const winner = best(now.step), way = new Set(path(winner).map(String));
-    nodes.forEach((all, step) => all.forEach(({card, line}, i) => {
+    for (const [step, all] of nodes.entries()) for (const [i, {card, line}] of all.entries()) {
       const id = String([step, i]);
       card.hidden = step > now.step;
       card.classList.toggle("bk-NAME-best", way.has(id));
       card.setAttribute("aria-selected", String(id === String(now.at)));
       card.tabIndex = id === String(now.at) ? 0 : -1;
       line.setAttribute("class", [step > now.step ? "bk-NAME-later" : "", greedy.includes(id) ? "bk-NAME-greedy" : "", way.has(id) ? "bk-NAME-best" : ""].join(" ").trim());
-    }));
+    }
     slider.value = now.step;
     slider.setAttribute("aria-valuetext", `step ${now.step + 1} of ${last + 1}`);
     shown.textContent = `${now.step + 1} of ${last + 1}`;

@@ -1,5 +1,6 @@
 // The flow: points that move from noise to data; one of them is followed.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {steps, many, scale, reach, noise} = data, last = steps - 1, SIDE = 440;
   const unpack = (text) => new Uint16Array(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);

@@ -1,8 +1,9 @@
 // A training in time-lapse: each token of a passage, shaded by how much it surprised the model at a stage.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {labels, nats, most} = data, last = labels.length - 1;
-  const now = {stage: last, token: nats[0].reduce((best, value, i) => nats[0][i] - nats[last][i] > nats[0][best] - nats[last][best] ? i : best, 0)};
+  const now = {stage: last, token: nats[0].reduce((best, _, i) => nats[0][i] - nats[last][i] > nats[0][best] - nats[last][best] ? i : best, 0)};
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   const box = el("div", "bkv");

@@ -52,6 +52,7 @@ function warp(groups, {temperature, topK, topP, minP}) {
   return {shares, kept, cutBy, cut, entropy, count: kept.reduce((sum, n) => sum + n, 0)};
 }
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const OWN = {temperature: 1, topK: 0, topP: 1, minP: 0};
   const setting = {...data.setting};

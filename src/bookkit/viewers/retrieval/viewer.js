@@ -1,11 +1,12 @@
 // Retrieval: one question, a ranked list for each method, and the passage that the reader opens.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {methods, passages, questions} = data;
   const now = {question: 0, passage: 0, method: 0};
   const box = el("div", "bkv bk-NAME"), bar = el("div", "bk-NAME-bar"), label = el("label", "bk-NAME-question", "Question");
   const select = el("select"), columns = el("div", "bk-NAME-columns"), open = el("div", "bk-NAME-open"), speech = speaker();
-  questions.forEach((question, i) => select.append(el("option", null, question.text, {value: i})));
+  questions.forEach((question, i) => { select.append(el("option", null, question.text, {value: i})); });
   const turns = [["Previous question", "‹", -1], ["Next question", "›", 1]].map(([name, sign, step]) => {
     const button = el("button", "bk-NAME-turn", sign, {type: "button", "aria-label": name});
     button.onclick = () => ask((now.question + step + questions.length) % questions.length);
@@ -67,8 +68,9 @@ function mount(root, data, host) {
   function choose(passage, method) {
     now.passage = passage;
     // Pressed where it is listed, in every column; the lists stay, so that the focus does.
-    columns.querySelectorAll("ol").forEach((list, m) => list.querySelectorAll("button").forEach((button, i) =>
-      button.setAttribute("aria-pressed", String(questions[now.question].found[m][i][0] === passage))));
+    for (const [m, list] of columns.querySelectorAll("ol").entries())
+      for (const [i, button] of list.querySelectorAll("button").entries())
+        button.setAttribute("aria-pressed", String(questions[now.question].found[m][i][0] === passage));
     show();
     if (method !== undefined) speech.say(open.lastChild.textContent);
   }

@@ -1,5 +1,6 @@
 // The sentence map: points that can be looked at, searched, and seen in more than one projection.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {texts, titles, names, groups, maps, notes, near, scale} = data, n = texts.length;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -24,7 +25,7 @@ function mount(root, data, host) {
   if (names.length) {
     const label = el("label", "bk-NAME-group", "Show"), select = el("select");
     select.append(el("option", null, "everything", {value: -1}));
-    names.forEach((name, i) => select.append(el("option", null, name, {value: i})));
+    names.forEach((name, i) => { select.append(el("option", null, name, {value: i})); });
     select.onchange = () => { now.group = Number(select.value); mark(); };
     label.append(select);
     bar.append(label);
@@ -55,7 +56,7 @@ function mount(root, data, host) {
   const middle = (values) => values.sort((a, b) => a - b)[values.length >> 1];
   function place() {
     for (let i = 0; i < n; i++) { dots[i].setAttribute("cx", px(i).toFixed(1)); dots[i].setAttribute("cy", py(i).toFixed(1)); }
-    names.forEach((name, g) => {
+    names.forEach((_, g) => {
       const mine = texts.map((_, i) => i).filter((i) => groups[i] === g);
       words[g].x0 = middle(mine.map(px));
       words[g].y0 = middle(mine.map(py));
@@ -95,7 +96,7 @@ function mount(root, data, host) {
       const r = j === i ? 7 : close.has(j) ? 5.2 : seeking && lit(j) ? 4.8 : 3.8;
       if (dot.r0 !== r) { dot.setAttribute("r", r); dot.r0 = r; }
     });
-    words.forEach((word, g) => word.setAttribute("class", now.query !== "" || (now.group >= 0 && now.group !== g) ? "bk-NAME-pale" : ""));
+    words.forEach((word, g) => { word.setAttribute("class", now.query !== "" || (now.group >= 0 && now.group !== g) ? "bk-NAME-pale" : ""); });
     const many = texts.reduce((sum, _, j) => sum + lit(j), 0);
     count.textContent = now.query === "" && now.group < 0 ? `${number(n)} ${data.what}` : `${number(many)} of ${number(n)} found`;
     link();

@@ -166,6 +166,7 @@ async function unpack(base64) {
 
 const SYMBOL = {" ": "·", "\n": "⏎", "\t": "→"};
 const SPOKEN = {" ": "space", "\n": "newline", "\t": "tab"};
+// biome-ignore lint/suspicious/noMisleadingCharacterClass: it looks at one character at a time, combining ones among them
 const HIDDEN = /^[\p{Cc}\p{Cf}\p{Co}\p{Zs}\p{Zl}\p{Zp}\p{NChar}\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\u{e0100}-\u{e01ef}]$/u;
 const MARK = /^\p{M}$/u;
 const RTL = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
@@ -211,7 +212,7 @@ const spoken = (bytes) => characters(bytes).map(({char, byte}) => char === null 
 function runs(pieces) {
   const all = new Uint8Array(pieces.reduce((sum, bytes) => sum + bytes.length, 0));
   let at = 0;
-  const ends = pieces.map((bytes) => { all.set(bytes, at); return at += bytes.length; });
+  const ends = pieces.map((bytes) => { all.set(bytes, at); at += bytes.length; return at; });
   const inside = new Set();
   for (const {char, start, size} of characters(all))
     if (char !== null) for (let i = 1; i < size; i++) inside.add(start + i);
@@ -241,6 +242,7 @@ function letters(bytes, name = "bk-NAME-t") {
   return box;
 }
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const special = data.special;
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -651,8 +653,9 @@ function mount(root, data, host) {
   area.addEventListener("pointerup", follow);
 
   // ---- begin; a second viewer on the page takes the tables that the first one unpacked
-  const shared = window.bookkitShared ??= {};
-  const loading = shared[data.key] ??= unpack(data.blob).then(makeTokenizer);
+  window.bookkitShared ??= {};
+  window.bookkitShared[data.key] ??= unpack(data.blob).then(makeTokenizer);
+  const loading = window.bookkitShared[data.key];
   host.bookkit = {
     ready: loading.then((tokenizer) => { bpe = tokenizer; stop(); update(null); }),
     encode: (text, allow) => bpe.encode(text, allow ? special : {}).flatMap((word) => word.ids),

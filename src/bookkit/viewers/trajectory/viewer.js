@@ -1,5 +1,6 @@
 // The trajectory: what the sampler holds and what the network expects, step by step, and the scores along the way.
 
+// biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {steps, side, settings, names} = data, now = {step: 0, dial: [0, 0]};
   const rows = data.rows.map((text) => { const image = new Image(); image.src = `data:image/webp;base64,${text}`; return image; });
