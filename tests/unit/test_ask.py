@@ -1,8 +1,10 @@
 """bookkit.ask.answer: finding, answering, refusing, and what goes wrong, with small stand-ins for the models."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,35 @@ def test_many_pieces_of_a_section_take_one_place(search):
 def test_a_question_without_latin_letters_is_looked_up_by_meaning(search):
     everything = search(embed=lambda texts: np.ones((len(texts), 2), dtype="float32"))
     assert len(everything.find("東京?")) == 3
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        ("Wo ist die STRASSE?", "Straße"),
+        ("Где кошка?", "КОШКА"),
+        ("Une cafe\u0301?", "café"),
+        ("最寄りの駅は?", "駅は"),
+        ("top-k", "top‑k"),
+    ],
+)
+def test_words_of_other_languages_are_found(search, question, word):
+    """All vectors are equal here: only the words can tell."""
+    same = search([*SECTIONS, section("Other", f"Before {word} after.")], embed=lambda texts: np.ones((len(texts), 2)))
+    assert same.find(question)[0].section.title == "Other"
+
+
+def test_a_page_that_shows_how_to_ask_is_not_the_answer(search):
+    shows = section("Asking", 'Run .venv/bin/python -m bookkit ask "Who barks at the gate at night?" and wait.')
+    asked = search([*SECTIONS, shows])
+    assert asked.find("Who barks at the gate at night?")[0].section.title == "Dogs"
+    assert not [piece for piece in asked.pieces if "at night" in piece.text]
+
+
+def test_a_question_of_broken_characters_is_asked_without_them(search, said):
+    reply = replying("Meow [1]")
+    answer.ask("Where do cats \udcff sleep\0?", say=said.append, write=lambda bit: None, search=search(), reply=reply)
+    assert reply.asked[1]["content"].endswith("Question: Where do cats \ufffd sleep\ufffd?")
 
 
 def test_nothing_near_is_nothing_found(search):
@@ -221,8 +252,36 @@ def test_a_locked_index(search, tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written(tmp_path, said):
     (tmp_path / "file").write_text("")
-    with pytest.raises(BookError, match="cannot be used"):
+    with pytest.raises(BookError, match="holds no index of this book and cannot be written: set BOOKKIT_CACHE"):
         answer.Search(SECTIONS, tmp_path / "file" / "ask", embed, "small", said.append)
+
+
+@pytest.fixture
+def shared(search, tmp_path, monkeypatch):
+    """An index that somebody else has made, in a folder that only they may write (root may write any)."""
+    search()
+    folder = tmp_path / "ask"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for path in (*before, folder):
+        path.chmod(0o444 if path.is_file() else 0o555)
+    real = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: tmp_path not in (Path(path), *Path(path).parents) and real(path, mode)
+    )
+    yield folder
+    folder.chmod(0o755)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before, "nothing was written"
+
+
+def test_a_shared_index_is_read(shared, search, said):
+    assert search().find("Where do the cats sleep?")[0].section.title == "Cats"
+    assert search().find("bark at the gate")[0].section.title == "Dogs"
+    assert len(said) == 1, "it was made once"
+
+
+def test_a_shared_index_of_another_book_is_not_made_anew(shared, search):
+    with pytest.raises(BookError, match="holds no index of this book and cannot be written: set BOOKKIT_CACHE"):
+        search(SECTIONS[:2])
 
 
 def test_an_adapter_is_used_once_it_is_shipped(monkeypatch):

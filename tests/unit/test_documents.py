@@ -130,6 +130,89 @@ def test_a_damaged_pdf_is_never_read_in_part(tmp_path):
         assert [text for _, _, text in told(found)] == ["Nine to five"] * 3
 
 
+def test_a_folder_as_it_is_on_a_disk(tmp_path):
+    """Hidden files, a checkpoint, a folder named like a page, capitals, equal names, and files that cannot be read."""
+    said = []
+    contents = {
+        "a.TXT": b"Capitals.",
+        "notes/index.HTM": b"<h1>Notes</h1><p>One.",
+        "more/index.HTM": b"<h1>More</h1><p>Two.",
+        "._notes.txt": b"\x00\x05\x16\x07\xff",
+        ".git/description.txt": b"hidden",
+        "sub/.ipynb_checkpoints/b-checkpoint.md": b"# Twice",
+        "sub/b.Md": b"\xef\xbb\xbf# Once\n\nText.",
+        "sub/empty.txt": b"",
+        "sub/latin.txt": "é".encode("latin-1"),
+        "cut.pdf": b"%PDF-1.4 cut",
+        "folder.md/inside.txt": b"Inside.",
+        "picture.png": b"\x89PNG",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    found = documents.corpus([tmp_path], said.append)
+    assert [(section.document, section.text()) for section in found] == [
+        ("a.TXT", "Capitals."),
+        ("folder.md/inside.txt", "Inside."),
+        ("more/index.HTM", "Two."),
+        ("notes/index.HTM", "One."),
+        ("sub/b.Md", "Text."),
+    ]
+    assert [line.split(" ")[2] for line in said] == ["cut.pdf", "empty.txt", "latin.txt"]
+    assert all(line.startswith("Left out: ") and line.endswith(".") for line in said)
+    with pytest.raises(BookError, match="latin.txt is not UTF-8"):  # named itself
+        documents.corpus([tmp_path, tmp_path / "sub" / "latin.txt"], said.append)
+
+
+def test_characters_that_databases_refuse_are_replaced(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"nul \x00 byte")
+    (tmp_path / "b.jsonl").write_text(
+        '{"title": "half \\udfff", "text": "line\u2028end \\u0000 \\ud83d"}\n', encoding="utf-8"
+    )
+    (tmp_path / "c.md").write_bytes(b"\x00123\x00`\x0045`" * 50)
+    (tmp_path / "d.html").write_text("<p id='x'>&#xd800; &#0; x\0")
+    texts = {section.document: section for section in documents.corpus([tmp_path])}
+    assert texts["a.txt"].text() == "nul � byte"
+    assert texts["b.jsonl"].title == "half �" and texts["b.jsonl"].text() == "line\u2028end � �"
+    assert texts["c.md"].text() == "�123��45" * 50
+    for section in texts.values():
+        "".join([*section.trail, section.text()]).encode("utf-8")
+        assert "\0" not in section.text()
+
+
+def test_words_that_a_pdf_cuts_or_joins_are_whole(tmp_path):
+    pages = [
+        "An o\ufb03ce for well-known wa\ufb04es: 5 m\u00b2",
+        "It is per-\n mitted, though well-\nknown,",
+        "on 3-\n4 May, for A-\nBC\u00ad",
+    ]
+    assert documents._mended(pages) == [
+        "An office for well-known waffles: 5 m²",
+        "It is permitted, though well-known,",
+        "on 3-\n4 May, for A-\nBC",
+    ]
+
+
+def columns(path, order):
+    """A PDF of two columns with three lines each, drawn in some order."""
+    from pypdf import PdfReader
+
+    lines = [
+        f"BT /F1 12 Tf {72 + 250 * (name[0] == 'R')} {700 - 20 * int(name[1])} Td ({name}) Tj ET" for name in order
+    ]
+    pdf(path, ") Tj ET " + " ".join(lines) + " BT (")
+    return PdfReader(path) and path
+
+
+def test_two_columns_are_read_as_they_are_drawn(tmp_path):
+    """What the reader's docstring says was measured like this; a mixture is no fault that the text shows."""
+    by_column = ["L1", "L2", "L3", "R1", "R2", "R3"]
+    by_line = ["L1", "R1", "L2", "R2", "L3", "R3"]
+    for order in (by_column, by_line):
+        (page,) = documents.read(columns(tmp_path / "two.pdf", order))
+        assert page.text().split() == order
+
+
 def test_an_empty_corpus_and_a_missing_document_are_told(tmp_path):
     with pytest.raises(BookError, match="There is nothing to read: give at least one document"):
         documents.corpus([tmp_path])

@@ -102,7 +102,7 @@ def test_a_notebook_keeps_its_kinds_apart(tmp_path):
         ("none.md", None, "no page .*none.md"),
         ("none.ipynb", None, "no notebook .*none.ipynb"),
         ("bad.ipynb", b"{cells", "bad.ipynb is not valid JSON"),
-        ("bad.ipynb", b"[1]", "has no list of cells"),
+        ("bad.ipynb", b"[1]", "is JSON but not a notebook"),
         ("latin.md", "# Zoë".encode("latin-1"), "latin.md is not UTF-8"),
         ("page.pdf", b"%PDF", "neither a notebook nor a Markdown page"),
     ],
@@ -142,6 +142,46 @@ def test_pieces_are_whole_sentences_below_their_headings():
         "Cats › Food\ng. End.",
     ]
     assert passages.pieces(section("")) == []
+
+
+@pytest.mark.parametrize(
+    ("sentence", "most"),
+    [
+        ("昨日は雨でした。", 100),
+        ("「はい！」と言った？", 120),
+        ("ภาษาไทยไม่มีช่องว่างระหว่างคำ", 400),
+        ("0123456789abcdef", 900),  # a key of 16,000 digits
+        ("ምን ነው። ", 600),
+        ("क्या है। ", 700),
+    ],
+)
+def test_pieces_have_a_limit_in_every_script(sentence, most):
+    text = sentence * 1000
+    section = passages.Section("a.md", ("T",), "t", 1, ((passages.PROSE, text),))
+    cut = [piece.removeprefix("T\n") for piece in passages.pieces(section)]
+    assert max(map(len, cut)) <= most and len(cut) > 10
+    assert "".join("".join(cut).split()) == "".join(text.split()), "nothing is lost"
+    if sentence[-1] in "。 ":
+        assert all(piece.endswith(sentence.strip()) for piece in cut), "whole sentences"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("It's GROSSE or große", ["it", "s", "grosse", "or", "grosse"]),
+        ("naïve = nai\u0308ve; ﬂow", ["naïve", "naïve", "flow"]),
+        ("Ёлка, ЁЛКА", ["ёлка", "ёлка"]),
+        ("किताब", ["किताब"]),
+        ("한국어 책", ["한국어", "책"]),
+        ("中文GPT模型", ["中文", "gpt", "模型"]),
+        ("字", ["字"]),
+        ("state-of-the-art pos_ids", ["state-of-the-art", "state", "of", "the", "art", "pos_ids", "pos", "ids"]),
+        ("x -- y - z_ 3.5", ["x", "y", "z", "3", "5"]),
+        ("?!", []),
+    ],
+)
+def test_keywords(text, words):
+    assert passages.keywords(text) == words
 
 
 # --- the frozen text ------------------------------------------------------------------------------------------

@@ -106,8 +106,14 @@ def test_a_write_that_breaks_off_leaves_what_was_there(kind, address):
         ({"ids": [], "texts": [], "vectors": VECTORS[:0]}, "would be empty"),
         ({"ids": IDS[:39]}, "39 ids, 40 texts and 40 vectors do not fit together"),
         ({"ids": [*IDS[:39], IDS[0]]}, "'passage 0' is there twice"),
-        ({"vectors": np.vstack([VECTORS[:39], np.zeros((1, 8))])}, "without a row of zeros or NaN"),
-        ({"vectors": np.vstack([VECTORS[:39], np.full((1, 8), np.nan)])}, "without a row of zeros or NaN"),
+        ({"vectors": np.vstack([VECTORS[:39], np.zeros((1, 8))])}, "without a row of zeros, NaN or infinity"),
+        ({"vectors": np.vstack([VECTORS[:39], np.full((1, 8), np.nan)])}, "without a row of zeros, NaN or inf"),
+        ({"vectors": np.vstack([VECTORS[:39], [[np.inf] + [0.0] * 7]])}, "without a row of zeros, NaN or infinity"),
+        ({"vectors": VECTORS * 1e25}, "without a row of zeros, NaN or infinity"),  # its square is beyond float32
+        ({"vectors": VECTORS * 1e-30}, "without a row of zeros, NaN or infinity"),
+        ({"texts": [*TEXTS[:39], "tab\t is fine, \0 is not"]}, "holds '.x00', which databases refuse"),
+        ({"texts": ["half of \udc80", *TEXTS[1:]]}, "holds '.udc80', which databases refuse"),
+        ({"ids": ["a\0b", *IDS[1:]]}, "The text 'a.x00b' holds"),
         ({"name": "No name"}, "is no name for an index"),
     ],
 )
@@ -195,3 +201,41 @@ def test_a_damaged_folder_is_named(tmp_path):
             stores.open_store(f"{kind}:{where}") as store,
         ):
             store.search("book", QUERIES, 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("entry", [np.nan, -np.inf, 1e30])
+def test_a_query_without_a_cosine_is_refused(kind, entry, address):
+    with stores.open_store(address(kind)) as store:
+        store.write("book", "first", IDS, TEXTS, VECTORS)
+        with pytest.raises(BookError, match=r"an array \(queries, width\) without a row of zeros, NaN or infinity"):
+            store.search("book", np.vstack([QUERIES, [[entry] * 8]]), 3)
+        assert len(store.search("book", QUERIES, 3)) == len(QUERIES)
+
+
+@pytest.mark.parametrize("kind", ["chroma", "qdrant"])
+def test_a_tilde_is_the_home_folder(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "..")
+    with stores.open_store(f"{kind}:~/indices/pool") as store:
+        store.write("book", "first", IDS, TEXTS, VECTORS)
+    assert any((tmp_path / "indices" / "pool").iterdir())
+    with pytest.raises(BookError, match=f"There is no home folder for {kind}:~nobody-of-that-name/x"):
+        stores.open_store(f"{kind}:~nobody-of-that-name/x")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "chroma:https://example.org",
+        "chroma:localhost:8000",
+        "qdrant:10.0.0.7:6333",
+        "qdrant:grpc://host",
+        "chroma:s3://a",
+    ],
+)
+def test_a_server_that_is_not_served_makes_no_folder(where, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BookError, match="names a server that is not served here: write chroma:FOLDER"):
+        stores.open_store(where)
+    assert not list(tmp_path.iterdir())

@@ -16,7 +16,9 @@ model has to refuse. Only where the cosine is below FLOOR is it not asked: none 
 import hashlib
 import json
 import logging
+import os
 import re
+import shutil
 import sqlite3
 import sys
 import warnings
@@ -24,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bookkit import address, four_bits, models, paths
@@ -41,6 +44,7 @@ LONGEST = 100  # words of a question
 NEW_TOKENS = 64
 INDEX = "book"
 PATIENCE = 10  # seconds to wait for another program that writes the index
+_EXAMPLE = re.compile(r'(bookkit ask) "[^"]*"')  # a page that shows how to ask would be the best find for its question
 
 Embed = Callable[[list[str]], "np.ndarray"]
 Reply = Callable[[list[dict], Callable[[str], object]], str]
@@ -71,21 +75,37 @@ class Search:
     def __init__(self, sections: Sequence[Section], folder: Path, embed: Embed, embedder: str, say: Callable):
         import bm25s
 
-        self.pieces = [Found(section, text) for section in sections for text in passages.pieces(section)]
+        self.pieces = [
+            Found(section, _EXAMPLE.sub(r"\1 …", passages.fit(text)))
+            for section in sections
+            for text in passages.pieces(section)
+        ]
         if not self.pieces:
             raise BookError("The book has no text to search: run this inside a copy of the book.")
         self.folder, self.embed = folder, embed
+        if borrowed := not _writable(folder):
+            self._copy = TemporaryDirectory(ignore_cleanup_errors=True)  # Chroma writes even where it only reads
+            self.folder = Path(self._copy.name)
+            _copy(folder, self.folder)
         texts = [piece.text for piece in self.pieces]
         made_of = json.dumps([embedder, texts]).encode()
         self.fingerprint = hashlib.sha256(made_of).hexdigest()
         self.words = bm25s.BM25(method="lucene")
-        self.words.index([_words(text) for text in texts], show_progress=False)
+        self.words.index([passages.keywords(text) for text in texts], show_progress=False)
         with self._index() as store:
             there = store.fingerprint(INDEX)
-            if there != self.fingerprint:
-                why = "The book or the embedding model has changed" if there else "This is the first question"
-                say(f"{why}: making an index of {len(texts):,} passages …")
-                store.write(INDEX, self.fingerprint, [str(n) for n in range(len(texts))], texts, embed(texts))
+        if there == self.fingerprint:
+            return
+        if borrowed:
+            raise BookError(
+                f"{folder} holds no index of this book and cannot be written: set BOOKKIT_CACHE to a folder of your "
+                "own, and run `python -m bookkit fetch`."
+            )
+        why = "The book or the embedding model has changed" if there else "This is the first question"
+        say(f"{why}: making an index of {len(texts):,} passages …")
+        vectors = embed(texts)
+        with self._index() as store:
+            store.write(INDEX, self.fingerprint, [str(n) for n in range(len(texts))], texts, vectors)
 
     def find(self, question: str, count: int = SHOWN) -> list[Found]:
         """The best pieces for a question, no two of one section; none where nothing is near it."""
@@ -93,7 +113,8 @@ class Search:
             hits = store.search(INDEX, self.embed([question]), CANDIDATES, self.fingerprint)[0]
         if hits[0].score < FLOOR:
             return []
-        scores = self.words.get_scores(_words(question)) if _words(question) else []
+        words = passages.keywords(question)
+        scores = self.words.get_scores(words) if words else []
         by_words = [n for n in sorted(range(len(scores)), key=lambda n: -scores[n])[:CANDIDATES] if scores[n] > 0]
         fused: dict[int, float] = {}
         for ranking in ([int(hit.id) for hit in hits], by_words):
@@ -122,6 +143,19 @@ class Search:
             ) from error
 
 
+def _writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made where it is missing."""
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    return there.is_dir() and all(os.access(place, os.W_OK) for place in (there, *folder.glob("*")))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a folder, without their modes."""
+    for path in source.rglob("*"):
+        copy = target / path.relative_to(source)
+        copy.mkdir(parents=True, exist_ok=True) if path.is_dir() else shutil.copyfile(path, copy)
+
+
 def ask(
     question: str,
     *,
@@ -145,7 +179,7 @@ def ask(
     Raises:
         BookError: there is no question or it is too long, a model or a package is missing, or the index cannot be used.
     """
-    question = " ".join(question.split())
+    question = passages.fit(" ".join(question.split()))
     if not re.search(r"\w", question):
         raise BookError('There is no question: write it in quotation marks, python -m bookkit ask "What is a token?".')
     if len(question.split()) > LONGEST:
@@ -193,10 +227,6 @@ def link(section: Section) -> str:
     if pages:
         return f"{pages.rstrip('/')}/{Path(section.document).with_suffix('.html').as_posix()}#{section.anchor}"
     return f"{section.document}#{section.anchor}"
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"[a-z0-9]+", text.lower())
 
 
 def _house() -> dict:

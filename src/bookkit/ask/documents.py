@@ -7,11 +7,13 @@ read is told in one sentence, and a document is read whole or not at all.
 import json
 import logging
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from bookkit.ask import passages
-from bookkit.ask.passages import PROSE, Section
+from bookkit.ask.passages import PROSE, Section, fit
 from bookkit.errors import BookError
 
 _SKIPPED = ("script", "style", "noscript", "template", "nav", "head", "svg")
@@ -19,22 +21,36 @@ _BLOCKS = (
     "address article aside blockquote br dd div dl dt figcaption figure footer form header hr li main ol p pre "
     "section table td th tr ul"
 ).split()
+_LIGATURES = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")  # and the forms of Arabic letters; not ², which is no 2
+_HYPHENED = re.compile(r"\w+-\w+")
+_CUT = re.compile(r"(\w+)[-\u2010\u00ad][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
 
 
-def corpus(paths: Iterable[str | Path]) -> list[Section]:
+def corpus(paths: Iterable[str | Path], say: Callable[[str], object] = print) -> list[Section]:
     """The sections of several documents, in their order.
 
     Args:
-        paths: of the documents; a folder stands for all documents below it that can be read, by name.
+        paths: of the documents. A folder stands for all documents below it that can be read, by name, and each of their
+            sections names its document by the path below the folder. Hidden files and folders are left out.
+        say: takes a sentence about each document of a folder that cannot be read; the others are read all the same.
 
     Raises:
-        BookError: there is no document, or one of them cannot be read.
+        BookError: there is no document that can be read, or one that was named itself cannot.
     """
-    files = []
+    found = []
     for path in map(Path, paths):
-        inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in READERS) if path.is_dir() else [path]
-        files += inside
-    found = [section for file in files for section in read(file)]
+        if not path.is_dir():
+            found += read(path)
+            continue
+        for file in sorted(path.rglob("*")):
+            name = file.relative_to(path)
+            hidden = any(part.startswith(".") for part in name.parts)
+            if hidden or file.suffix.lower() not in READERS or not file.is_file():
+                continue
+            try:
+                found += [replace(section, document=name.as_posix()) for section in read(file)]
+            except BookError as error:
+                say(f"Left out: {error}")
     if not found:
         raise BookError(f"There is nothing to read: give at least one document ({', '.join(READERS)}).")
     return found
@@ -57,14 +73,27 @@ def read(path: str | Path) -> list[Section]:
         raise BookError(f"{path.name} is of a kind that cannot be read here: give {', '.join(READERS)}.")
     if not path.is_file():
         raise BookError(f"There is no document {path}; check the name.")
-    found = [section for section in READERS[path.suffix.lower()](path) if section.parts]
+    try:
+        found = [_fit(section) for section in READERS[path.suffix.lower()](path) if section.parts]
+    except RecursionError:
+        raise BookError(f"{path.name} is nested too deeply to be read: open and save it again.") from None
     if not found:
         raise BookError(f"{path.name} holds no text: if it is a scan, have its letters recognised (OCR) first.")
     return found
 
 
+def _fit(section: Section) -> Section:
+    """A section with � for each character that a database or a tokenizer would refuse."""
+    parts = tuple((kind, fit(text)) for kind, text in section.parts)
+    return replace(section, trail=tuple(map(fit, section.trail)), anchor=fit(section.anchor), parts=parts)
+
+
 def _pdf(path: Path) -> list[Section]:
-    """A PDF, a section for each page."""
+    """A PDF, a section for each page.
+
+    The text comes in the order in which the file draws it. Of two columns, most programs (LaTeX, Word, browsers) draw
+    one after the other, and so they are read; a file that draws line by line across both is read line by line.
+    """
     from pypdf import PdfReader
 
     logging.getLogger("pypdf").setLevel(logging.ERROR)  # it tells of every blemish that it could mend
@@ -72,7 +101,7 @@ def _pdf(path: Path) -> list[Section]:
         reader = PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
             raise BookError(f"{path.name} is locked by a password: save a copy without one.")
-        texts = [page.extract_text().strip() for page in reader.pages]
+        texts = _mended([page.extract_text() for page in reader.pages])
     except BookError:
         raise
     except Exception as error:  # damaged files fail in as many ways as there are objects in them
@@ -83,6 +112,21 @@ def _pdf(path: Path) -> list[Section]:
         Section(path.name, (path.stem, f"page {number}"), f"page={number}", 1, ((PROSE, text),) if text else ())
         for number, text in enumerate(texts, 1)
     ]
+
+
+def _mended(pages: list[str]) -> list[str]:
+    """The texts of pages with letters in the place of ligatures, and words whole that a line's end has cut.
+
+    The hyphen at a line's end stays where the document writes the word with a hyphen elsewhere.
+    """
+    pages = [_LIGATURES.sub(lambda found: unicodedata.normalize("NFKC", found[0]), page) for page in pages]
+    hyphened = {word.lower() for page in pages for word in _HYPHENED.findall(page)}
+
+    def joined(cut: re.Match) -> str:
+        before, after = cut.groups()
+        return f"{before}-{after}" if f"{before}-{after}".lower() in hyphened else before + after
+
+    return [_CUT.sub(joined, unicodedata.normalize("NFC", page)).replace("\u00ad", "").strip() for page in pages]
 
 
 def _html(path: Path) -> list[Section]:
@@ -135,13 +179,13 @@ def _plain(path: Path) -> list[Section]:
 def _lines(path: Path) -> list[Section]:
     """JSON lines, each with a "text" and, if it likes, a "title"."""
     found = []
-    for number, line in enumerate(_text(path).splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = json.loads(line)
             title, text = record.get("title", f"line {number}"), record["text"]
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError):
             raise BookError(f'Line {number} of {path.name} is no JSON object with a "text": mend it.') from None
         if not (isinstance(title, str) and isinstance(text, str)):
             raise BookError(f"Line {number} of {path.name} has a title or a text that is no text: mend it.")

@@ -9,9 +9,12 @@ measured on that text stays true when a page is edited.
 import json
 import lzma
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import regex
 
 from bookkit import notebooks, paths
 from bookkit.ask import markdown
@@ -20,6 +23,16 @@ from bookkit.errors import BookError
 PROSE, OUTPUT, CODE = "prose", "output", "code"
 SUFFIXES = (".ipynb", ".md")
 FROZEN = "corpora/book/sections.jsonl.xz"
+
+# Words in scripts that have no blanks between them: a Chinese or Japanese character, four letters of Thai, Lao,
+# Tibetan, Burmese or Khmer. Elsewhere a word has at most 80 letters; what is longer (a key, a picture as text) is cut.
+_WIDE, _JOINED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Yi}", r"\p{Thai}\p{Lao}\p{Tibetan}\p{Myanmar}\p{Khmer}"
+_OTHER = f"[^ {_WIDE}{_JOINED}]"
+_WORD = regex.compile(f" ?(?:[{_WIDE}]|[{_JOINED}]{{1,4}}|{_OTHER}{{1,80}}(?!{_OTHER})|{_OTHER}{{1,8}})")
+_SENTENCE = re.compile(".+?(?:[。！？]+[」』”’）]*|[.!?:؟۔।](?= )|$)")
+_KEYWORD = regex.compile(r"[\p{L}\p{N}\p{M}]+(?:[-_][\p{L}\p{N}\p{M}]+)*")
+_PART = regex.compile(rf"(?P<blankless>[{_WIDE}]+|[{_JOINED}]+)|[^-_{_WIDE}{_JOINED}]+")
+_UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -73,14 +86,15 @@ def pieces(section: Section, words: int = 100) -> list[str]:
 
     Args:
         section: the section.
-        words: the most words of a piece, its headings not counted. A longer sentence is cut.
+        words: the most words of a piece, its headings not counted. A longer sentence is cut. Where a script has no
+            blanks between words, characters are counted in their place.
 
     Returns:
         The pieces in order; none of a section without text.
     """
     found, current = [], []
-    for sentence in re.split(r"(?<=[.!?:])\s+", section.text()):
-        rest = sentence.split()
+    for sentence in _SENTENCE.findall(" ".join(section.text().split())):
+        rest = _WORD.findall(sentence)
         if current and len(current) + len(rest) > words:
             found.append(current)
             current = []
@@ -89,7 +103,33 @@ def pieces(section: Section, words: int = 100) -> list[str]:
             rest = rest[words:]
         current = current + rest
     heading = " › ".join(section.trail[-2:])
-    return [f"{heading}\n{' '.join(piece)}" for piece in [*found, current] if piece]
+    return [f"{heading}\n{''.join(piece).strip()}" for piece in [*found, current] if piece]
+
+
+def keywords(text: str) -> list[str]:
+    """The words of a text for a search by words: equal for every way to write the same letters.
+
+    Words with a hyphen or an underscore in them count whole and in parts. Where a script has no blanks between words,
+    any two neighbouring characters count as a word.
+
+    >>> keywords("Straße, CAFÉ, min-p, 東京都")
+    ['strasse', 'café', 'min-p', 'min', 'p', '東京', '京都']
+    """
+    found = []
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2010", "-")  # NFKC knows several hyphens
+    for word in _KEYWORD.findall(plain):
+        if "-" in word or "_" in word:
+            found.append(word)
+        for part in _PART.finditer(word):
+            text = part[0]
+            pairs = [text[n : n + 2] for n in range(len(text) - 1)] if part["blankless"] else []
+            found += pairs or [text]
+    return found
+
+
+def fit(text: str) -> str:
+    """Text without NUL and lone halves of characters, which databases and tokenizers refuse: they become �."""
+    return _UNFIT.sub("\ufffd", text)
 
 
 def frozen() -> list[Section]:
@@ -165,16 +205,16 @@ def sections(document: str | Path, root: str | Path | None = None) -> list[Secti
     """
     path = Path(root or paths.root()) / document
     name = Path(document).as_posix()
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise BookError(f"{name} is neither a notebook nor a Markdown page; its name must end in .ipynb or .md.")
-    cells = _cells(path) if path.suffix == ".ipynb" else [(PROSE, _read(path))]
+    cells = _cells(path) if path.suffix.lower() == ".ipynb" else [(PROSE, _read(path))]
     return list(_cut(name, cells))
 
 
 def _read(path: Path) -> str:
     """The text of a Markdown page without its front matter."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise BookError(f"There is no page {path}; check the name.") from None
     except OSError as error:

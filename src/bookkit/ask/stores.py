@@ -83,10 +83,12 @@ class Store(ABC):
         if len(set(ids)) < len(ids):
             twice = next(key for number, key in enumerate(ids) if key in ids[:number])
             raise BookError(f"The id {twice!r} is there twice: give each passage its own.")
-        if vectors.ndim != 2 or not (abs(vectors).max(axis=1) > 0).all():
-            raise BookError("The vectors must be an array (passages, width) without a row of zeros or NaN.")
+        for text in (*ids, *texts):
+            if isinstance(text, str) and (found := _UNFIT.search(text)):
+                raise BookError(f"The text {text[:40]!r} holds {found[0]!r}, which databases refuse: replace it first.")
+        vectors = _measurable(vectors, "passages")
         with self._plainly():
-            self._write(name, fingerprint, list(ids), list(texts), vectors.astype("float32"))
+            self._write(name, fingerprint, list(ids), list(texts), vectors)
 
     def fingerprint(self, name: str) -> str | None:
         """What the index is made of; None where there is none of this name."""
@@ -104,8 +106,10 @@ class Store(ABC):
             fingerprint: what the index must be made of.
 
         Raises:
-            BookError: there is no such index, its vectors have another width, or its fingerprint is another.
+            BookError: there is no such index, its vectors have another width, its fingerprint is another, or a query
+                has a cosine with nothing.
         """
+        queries = _measurable(queries, "queries")
         found = self.fingerprint(name)
         if found is None:
             raise BookError(f"There is no index {name!r} in {self}: build it first.")
@@ -115,7 +119,7 @@ class Store(ABC):
                 "build it again."
             )
         with self._plainly():
-            return self._search(name, queries.astype("float32"), count)
+            return self._search(name, queries, count)
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:
@@ -158,7 +162,7 @@ class Chroma(Store):
         import chromadb
         from chromadb.config import Settings
 
-        self.folder = Path(folder)
+        self.folder = _folder("chroma", folder)
         with self._plainly():
             self.folder.mkdir(parents=True, exist_ok=True)
             self.client = chromadb.PersistentClient(str(self.folder), settings=Settings(anonymized_telemetry=False))
@@ -215,7 +219,7 @@ class Qdrant(Store):
         from qdrant_client import QdrantClient
 
         self.place = place
-        if place.startswith(("http://", "https://")):
+        if place.lower().startswith(("http://", "https://")):
             self.client = QdrantClient(url=place, timeout=SECONDS, check_compatibility=False)
             try:
                 self.client.get_collections()
@@ -225,11 +229,13 @@ class Qdrant(Store):
                 ) from None
         else:
             try:
-                self.client = QdrantClient(path=place)
+                self.client = QdrantClient(path=str(_folder("qdrant", place)))
             except RuntimeError as error:
                 if "already accessed" not in str(error):
                     raise
                 raise BookError(f"{self} is in use by another program: close that one first.") from None
+            except BookError:
+                raise
             except Exception as error:
                 raise BookError(f"{self} is damaged ({error}): delete the folder and build the index again.") from error
 
@@ -343,6 +349,31 @@ class Postgres(Store):
 
 KINDS = {"chroma": Chroma, "qdrant": Qdrant, "postgresql": Postgres}
 EXAMPLES = ("chroma:FOLDER", "qdrant:FOLDER", "qdrant:http://HOST:6333", "postgresql://USER@HOST/DATABASE")
+
+
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+
+
+def _folder(kind: str, place: str) -> Path:
+    """The folder that an address names; what looks like a server is none."""
+    if re.match(r"[\w.-]{2,}:", place):  # a scheme or a port; one letter is a drive of Windows
+        raise BookError(f"{kind}:{place} names a server that is not served here: write {', '.join(EXAMPLES)}.")
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise BookError(f"There is no home folder for {kind}:{place}: write the folder out.") from None
+
+
+def _measurable(vectors: np.ndarray, what: str) -> np.ndarray:
+    """Vectors in float32, all of which have a cosine: a length that is neither zero nor NaN nor beyond float32."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        vectors = np.asarray(vectors).astype("float32")
+        lengths = np.sqrt(np.square(vectors).sum(axis=-1))
+    if vectors.ndim != 2 or not (np.isfinite(lengths) & (lengths > 0)).all():
+        raise BookError(f"The vectors must be an array ({what}, width) without a row of zeros, NaN or infinity.")
+    return vectors
 
 
 def _check(name: str) -> None:
