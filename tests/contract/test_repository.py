@@ -75,9 +75,7 @@ def test_a_pickle_is_recognised(tmp_path):
 )
 def test_licences(name, text):
     path = ROOT / name
-    assert path.is_file() and text in path.read_text(encoding="utf-8"), (
-        f"{name} must hold the text of: {text}"
-    )
+    assert path.is_file() and text in path.read_text(encoding="utf-8"), f"{name} must hold the text of: {text}"
 
 
 def test_citation_file():
@@ -97,15 +95,11 @@ def test_environment_agrees_with_the_lock():
 def test_contents_list_every_notebook():
     assert notebooks.chapters(ROOT) == listed_chapters()
     unlisted = set((ROOT / "notebooks").glob("*.ipynb")) - set(listed_chapters())
-    assert not unlisted, (
-        f"_toc.yml does not list {sorted(path.name for path in unlisted)}; add or remove them"
-    )
+    assert not unlisted, f"_toc.yml does not list {sorted(path.name for path in unlisted)}; add or remove them"
 
 
 def test_contents_list_only_pages_that_exist():
-    missing = [
-        page for page in notebooks.pages(ROOT) if not any((ROOT / page).parent.glob(f"{Path(page).name}.*"))
-    ]
+    missing = [page for page in notebooks.pages(ROOT) if not any((ROOT / page).parent.glob(f"{Path(page).name}.*"))]
     assert not missing, f"_toc.yml lists {missing}; write them or drop the lines"
 
 
@@ -135,9 +129,7 @@ def jupyter_book_keys() -> set[str]:
 
     import jupyter_book
 
-    schema = json.loads(
-        Path(jupyter_book.__file__).with_name("config_schema.json").read_text(encoding="utf-8")
-    )
+    schema = json.loads(Path(jupyter_book.__file__).with_name("config_schema.json").read_text(encoding="utf-8"))
     return schema_keys(schema) | READ_WITHOUT_SCHEMA
 
 
@@ -171,13 +163,9 @@ def test_sphinx_settings_are_known(tmp_path):
     (tmp_path / "index.md").write_text("# Index\n")
     extensions = settings.get("extensions", []) + config()["sphinx"].get("extra_extensions", [])
     overrides = {"extensions": extensions, "external_toc_path": "_toc.yml", "html_theme": "sphinx_book_theme"}
-    app = Sphinx(
-        tmp_path, None, tmp_path / "out", tmp_path / "trees", "html", overrides, status=None, warning=None
-    )
+    app = Sphinx(tmp_path, None, tmp_path / "out", tmp_path / "trees", "html", overrides, status=None, warning=None)
     unknown = {key for key in settings if key not in app.config} - NOT_REGISTERED
-    assert not unknown, (
-        f"_config.yml: neither Sphinx nor its extensions know {sorted(unknown)}; correct the names"
-    )
+    assert not unknown, f"_config.yml: neither Sphinx nor its extensions know {sorted(unknown)}; correct the names"
 
 
 def test_jupyter_book_is_of_the_first_series():
@@ -189,7 +177,14 @@ def test_jupyter_book_is_of_the_first_series():
 
 def test_pytest_keeps_what_nbval_needs():
     """nbval 0.11 collects notebooks through pytest's legacypath plugin."""
-    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + (ROOT / "Makefile").read_text(
-        encoding="utf-8"
-    )
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "no:legacypath" not in settings
+
+
+def test_what_is_installed_is_bookkit_and_training():
+    from setuptools.config.pyprojecttoml import read_configuration
+
+    installed = read_configuration(ROOT / "pyproject.toml", expand=True)["tool"]["setuptools"]["packages"]
+    folders = {path.parent for base in ("src/bookkit", "training") for path in (ROOT / base).rglob("*.py")}
+    names = {".".join(folder.relative_to(ROOT).parts).removeprefix("src.") for folder in folders}
+    assert set(installed) == names, "a folder with modules needs an __init__.py"
