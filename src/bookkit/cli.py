@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
     student = command(_student, "student", "write the student copy of a chapter")
     student.add_argument("notebook", type=Path, metavar="NOTEBOOK")
-    student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it")
+    student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it: a folder, or a name.ipynb")
     student.add_argument("--handout", action="store_true", help="keep only the set-up and the exercises")
 
     command(_status, "status", "carry the measured times into data/status.json and wherever they are shown")

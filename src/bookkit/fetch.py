@@ -97,6 +97,8 @@ def _staging(parent: Path, pocket: dict) -> Iterator[Path]:
         if shutil.disk_usage(staging).free < needed:
             raise OSError(errno.ENOSPC, f"{_mb(needed)} are needed")
         yield staging
+    except BrokenPipeError:  # of who reads the messages, not of the disk
+        raise
     except OSError as error:
         raise _disk_error(parent, error) from error
     except BookError as error:

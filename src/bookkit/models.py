@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bookkit import files, used
 from bookkit.errors import BookError
-from bookkit.paths import cache, root
+from bookkit.paths import cache, restoring, root
 
 MODES = ("pocket", "hub")
 MANIFEST = "bookkit.json"
@@ -187,7 +187,7 @@ def in_repository(pocket: dict, hashes: bool = False) -> Path:
     """
     path = pocket["path"]
     if problem := files.problem(root() / path, pocket["files"], hashes):
-        raise BookError(f"{path} is damaged: {problem}; run `git checkout {path}`.")
+        raise BookError(f"{path} is damaged: {problem}; {restoring(path)}.")
     return root() / path
 
 

@@ -18,7 +18,7 @@ def root() -> Path:
     """
     named = os.environ.get("BOOK_ROOT")
     here, package = Path.cwd(), Path(__file__).resolve()
-    for folder in [Path(named)] if named else [here, *here.parents, *package.parents]:
+    for folder in [Path(named).expanduser()] if named else [here, *here.parents, *package.parents]:
         if (folder / "data" / "models.yml").is_file():
             return folder.resolve()
     where = f"BOOK_ROOT ({named})" if named else f"any folder above {here}"
@@ -30,7 +30,7 @@ def cache() -> Path:
     named = os.environ.get("BOOKKIT_CACHE")
     if named:
         return root() / Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bookkit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "bookkit"
 
 
 def data(relative: str) -> Path:
@@ -64,3 +64,11 @@ def read_text(relative: str) -> str:
         raise BookError(
             f"data/{relative} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}): save it as UTF-8."
         ) from error
+
+
+def restoring(path: str | Path) -> str:
+    """What to do about a damaged file or folder of the repository, as the end of a sentence.
+
+    Deleting comes first: where only line ends differ, git takes the file for unchanged, and a checkout does nothing.
+    """
+    return f"delete {path} and run `git checkout {path}`"

@@ -13,7 +13,7 @@ from typing import Any
 from bookkit import used
 from bookkit.errors import BookError
 from bookkit.files import sha256, write_text
-from bookkit.paths import root
+from bookkit.paths import restoring, root
 
 FOLDER = "data/results"
 _KEYS = {"command", "seeds", "sha256", "figures"}
@@ -78,7 +78,7 @@ def _record(name: str) -> dict:
     except (OSError, ValueError):
         record = None
     if not isinstance(record, dict) or not record.keys() >= _KEYS or not isinstance(record["sha256"], dict):
-        raise BookError(f"{FOLDER}/{name}.json is no result of a sweep: run `git checkout {FOLDER}/{name}.json`.")
+        raise BookError(f"{FOLDER}/{name}.json is no result of a sweep: {restoring(f'{FOLDER}/{name}.json')}.")
     return record
 
 

@@ -459,6 +459,48 @@ def test_gpt2_vocabulary_that_was_altered(book, monkeypatch):
     assert "git checkout" in sentence(fetch)
 
 
+def test_line_ends_that_a_checkout_turned_round(book):
+    """The advice, carried out: a checkout alone does nothing, since git takes the file for unchanged."""
+
+    def git(*words: str) -> None:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *who, *words], cwd=book.root, check=True, capture_output=True)
+
+    record = {"bytes": 12, "sha256": sha256(b"one\ntwo\nsix\n"[:12])}
+    book.change(kind="repository", path="data/models/tiny", files={"words.txt": record})
+    file = book.root / "data" / "models" / "tiny" / "words.txt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"one\ntwo\nsix\n"[:12])
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "without .gitattributes")
+    git("config", "core.autocrlf", "true")
+    file.unlink()
+    git("checkout", "data/models/tiny")
+    assert b"\r\n" in file.read_bytes()
+    os.utime(file, (1e9, 1e9))  # not of this second: git would look into it
+    git("update-index", "--refresh")
+    (book.root / ".gitattributes").write_text("data/** -text\n")  # comes with an update
+    git("add", ".gitattributes")
+    git("commit", "--quiet", "-m", "with .gitattributes")
+    advice = re.search(r"; delete (\S+) and run `git (checkout) (\S+)`\.$", sentence(fetch))
+    git(*advice.groups()[1:])
+    assert "words.txt has 14 bytes instead of 12" in sentence(fetch)
+    shutil.rmtree(book.root / advice[1])
+    git(*advice.groups()[1:])
+    assert fetch() == ["tiny: Tiny is ready"]
+
+
+def test_a_reader_of_the_messages_who_leaves_is_no_fault_of_the_cache(book):
+    def closed(line: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    book.change(convert="gguf")  # says something in the middle
+    with pytest.raises(BrokenPipeError):
+        fetching._install("tiny", book.pocket, book.cache / "tiny", closed)
+    assert book.left_in_cache() == []
+
+
 def test_gpt4_vocabulary():
     import tiktoken
 

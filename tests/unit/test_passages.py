@@ -227,7 +227,7 @@ GOOD = b'{"document": "a.md", "anchor": "a", "level": 1, "trail": ["A"], "parts"
 def test_a_damaged_frozen_text_is_told_in_a_sentence(tmp_path, monkeypatch, content):
     freeze(tmp_path, content)
     monkeypatch.setenv("BOOK_ROOT", str(tmp_path))
-    with pytest.raises(BookError, match=r"sections.jsonl.xz is (damaged|empty): run `git checkout data/corpora/book"):
+    with pytest.raises(BookError, match=r"sections.jsonl.xz is (damaged|empty): delete .*git checkout data/corpora/b"):
         passages.frozen()
 
 

@@ -26,6 +26,18 @@ def test_data(root):
             call("wrods.txt")
 
 
+def test_a_tilde_in_a_variable_is_the_home_folder(root, monkeypatch):
+    """A shell puts the folder in its place; what reads the variables from a file does not."""
+    monkeypatch.setenv("HOME", str(root.parent))
+    monkeypatch.setenv("BOOK_ROOT", f"~/{root.name}")
+    monkeypatch.delenv("BOOKKIT_CACHE", raising=False)
+    assert paths.root() == root
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/kept")
+    assert paths.cache() == root.parent / "kept" / "bookkit"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert paths.cache() == root.parent / ".cache" / "bookkit"
+
+
 def test_corpus_that_is_not_utf8(root):
     (root / "data" / "latin.txt").write_bytes("so naïve".encode("latin-1"))
     with pytest.raises(BookError, match=r"data/latin.txt is not UTF-8 \(byte 5 is 0xef\)"):

@@ -62,7 +62,7 @@ def test_an_unknown_name(book):
 )
 def test_a_damaged_file(book, text):
     (book / "data/results/small.json").write_text(text)
-    with pytest.raises(BookError, match="run `git checkout data/results/small.json`"):
+    with pytest.raises(BookError, match="delete data/results/small.json and run `git checkout data/results/small"):
         results.read("small")
 
 

@@ -1,6 +1,7 @@
 """bookkit.teaching: exercises found, copied for students and run; nbgrader reads the same notebooks."""
 
 import json
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -36,9 +37,7 @@ def test_exercises_of_a_chapter(mini):
         ("ex01-2", 2, "Most frequent"),
         ("ex01-3", 3, "Shares"),
     ]
-    assert found[0].starter.startswith("def vowels") and found[0].starter.endswith(
-        "raise NotImplementedError"
-    )
+    assert found[0].starter.startswith("def vowels") and found[0].starter.endswith("raise NotImplementedError")
     assert [example.source for example in found[0].examples] == ['vowels("banana")\n', 'vowels("Oslo")\n']
 
 
@@ -135,6 +134,11 @@ def test_a_folder_as_target(tmp_path):
     assert teaching.student_copy(CHAPTER, tmp_path) == tmp_path / "01_mini.ipynb"
 
 
+def test_a_folder_that_is_not_there_yet_is_made(tmp_path):
+    for out in (f"{tmp_path}/week 1/", tmp_path / "week.2" / "copies"):
+        assert teaching.student_copy(CHAPTER, out) == Path(out) / "01_mini.ipynb"
+
+
 def test_a_copy_that_somebody_worked_in_is_not_overwritten(tmp_path):
     out = teaching.student_copy(CHAPTER, tmp_path / "student.ipynb")
     assert teaching.student_copy(CHAPTER, out) == out, "an untouched copy may be made again"
@@ -160,9 +164,7 @@ def test_handout(tmp_path):
 
 
 def test_a_chapter_without_exercises_has_no_student_copy(tmp_path, mini):
-    mini.cells = [
-        cell for cell in mini.cells if "nbgrader" not in cell.metadata and "bookkit" not in cell.metadata
-    ]
+    mini.cells = [cell for cell in mini.cells if "nbgrader" not in cell.metadata and "bookkit" not in cell.metadata]
     path = tmp_path / "plain.ipynb"
     path.write_text(notebooks.dumps(mini))
     with pytest.raises(BookError, match="has no exercises"):
@@ -231,6 +233,40 @@ def test_grading_takes_the_chapters_checks(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        ("%time pass\nif True:\n    def halved(text): return 0", "halved"),
+        ("import string as letters", "letters"),
+        ("LIMIT: int = 3\na, *rest = 1, 2", "rest"),
+        ("class Tally:\n    pass", "Tally"),
+    ],
+)
+def test_a_name_from_a_cell_of_the_students_own_is_named(tmp_path, own, name):
+    copy = notebooks.read(teaching.student_copy(CHAPTER, tmp_path / "student.ipynb"))
+    copy.cells.insert(4, nbformat.v4.new_code_cell(own))
+    cell(copy, "sol1").source = f"{teaching.exercises(notebooks.read(CHAPTER))[0].starter}\n{name}"
+    raw = json.loads(notebooks.dumps(copy)) | {"nbformat_minor": 3}  # as VS Code and Colab hand it in
+    raw["cells"] = [{key: value for key, value in one.items() if key != "id"} for one in raw["cells"]]
+    (tmp_path / "handed_in.ipynb").write_text(json.dumps(raw))
+    first = teaching.grade(tmp_path / "handed_in.ipynb", CHAPTER)[0]
+    assert (first.status, first.message) == (
+        "crashed",
+        f"the answer uses the name {name} from another cell: copy its definition into the answer's cell",
+    )
+
+
+@pytest.mark.parametrize("own", ["def f():\n    missing = 1", "missing + 1", "missing = = 1", "# missing = 1"])
+def test_a_name_that_no_cell_defines_stays_a_name_error(tmp_path, own):
+    copy = notebooks.read(teaching.student_copy(CHAPTER, tmp_path / "student.ipynb"))
+    copy.cells.append(nbformat.v4.new_code_cell(own))
+    cell(copy, "sol1").source = "missing"
+    (tmp_path / "handed_in.ipynb").write_text(notebooks.dumps(copy))
+    assert (
+        teaching.grade(tmp_path / "handed_in.ipynb", CHAPTER)[0].message == "NameError: name 'missing' is not defined"
+    )
+
+
+@pytest.mark.parametrize(
     ("value", "kind"),
     [
         (1, "int"),
@@ -271,9 +307,7 @@ def test_nbgrader_reads_the_chapter_as_it_is(mini):
         mini, resources = getattr(preprocessors, step)().preprocess(mini, resources)
     assert cell(mini, "sol1").source.endswith("    # YOUR CODE HERE\n    raise NotImplementedError()")
     assert "HIDDEN" not in cell(mini, "chk1").source
-    assert (
-        cell(mini, "chk1").metadata.editable is False and "checksum" in cell(mini, "chk1").metadata.nbgrader
-    )
+    assert cell(mini, "chk1").metadata.editable is False and "checksum" in cell(mini, "chk1").metadata.nbgrader
 
 
 def nbgrader_validates(path):
@@ -291,9 +325,7 @@ def test_nbgrader_validates_chapter_and_copies(tmp_path):
     assert len(nbgrader_validates(out)["failed"]) == 3
 
     solved = json.loads(out.read_text())
-    solutions = {
-        cell.id: cell.source for cell in notebooks.read(CHAPTER).cells if "exercise-solution" in tags(cell)
-    }
+    solutions = {cell.id: cell.source for cell in notebooks.read(CHAPTER).cells if "exercise-solution" in tags(cell)}
     for each in solved["cells"]:
         each["source"] = solutions.get(each["id"], each["source"])
     (tmp_path / "solved.ipynb").write_text(json.dumps(solved))

@@ -66,7 +66,7 @@ def read() -> list[dict]:
         lines = [json.loads(line) for line in bookkit.read_text(PATH).splitlines()]
         missing = [number for number, line in enumerate(lines, 1) if not isinstance(line["label"], bool)]
     except (ValueError, KeyError, TypeError) as error:
-        raise BookError(f"data/{PATH} is damaged ({error}): run `git checkout data/{PATH}`.") from error
+        raise BookError(f"data/{PATH} is damaged ({error}): {paths.restoring(f'data/{PATH}')}.") from error
     if missing:
         raise BookError(f"Line {missing[0]} of data/{PATH} has no label: write true or false.")
     return lines

@@ -143,9 +143,9 @@ def frozen() -> list[Section]:
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             found = [_load(line) for line in lines]
     except (OSError, EOFError, lzma.LZMAError, ValueError, KeyError, TypeError) as error:
-        raise BookError(f"data/{FROZEN} is damaged: run `git checkout data/{FROZEN}`.") from error
+        raise BookError(f"data/{FROZEN} is damaged: {paths.restoring(f'data/{FROZEN}')}.") from error
     if not found:
-        raise BookError(f"data/{FROZEN} is empty: run `git checkout data/{FROZEN}`.")
+        raise BookError(f"data/{FROZEN} is empty: {paths.restoring(f'data/{FROZEN}')}.")
     return found
 
 

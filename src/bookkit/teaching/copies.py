@@ -20,8 +20,8 @@ def student_copy(path: str | Path, out: str | Path | None = None, handout: bool 
 
     Solutions become starters, outputs and hidden tests go. With `handout`, only the title, the set-up, the
     cells that exercises need and the exercises themselves stay. The copy belongs beside the chapter, where
-    its links lead somewhere; it goes to ``_build/student/`` unless `out` says otherwise. A copy that
-    somebody has worked in is never overwritten.
+    its links lead somewhere; it goes to ``_build/student/`` unless `out` says otherwise: a notebook's name,
+    or a folder, which is made where it is missing. A copy that somebody has worked in is never overwritten.
     """
     path = Path(path)
     notebook = read(path)
@@ -39,7 +39,7 @@ def student_copy(path: str | Path, out: str | Path | None = None, handout: bool 
     text = dumps(stripped(notebook, path.name))
 
     target = Path(out) if out else _root_of(path) / "_build" / "student" / path.name
-    if target.is_dir():
+    if target.suffix != ".ipynb" or target.is_dir():
         target = target / path.name
     if target.exists() and target.read_bytes() != text.encode():
         raise BookError(f"{target} exists and is not a fresh copy; move or delete it, or name another file.")

@@ -1,12 +1,13 @@
 """Grading: answers run against the checks of a chapter, in a Python process of their own."""
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -74,15 +75,49 @@ def run_exercises(
 
 
 def grade(student: str | Path, chapter: str | Path, timeout: int = 60) -> list[Outcome]:
-    """Run a student's answers against the chapter's own checks, whatever the copy's checks say now."""
+    """Run a student's answers against the chapter's own checks, whatever the copy's checks say now.
+
+    An answer stands alone in its cell, as in the chapter: where it uses a name that another cell of the student's
+    notebook defines, the outcome's message says so.
+    """
     chapter = Path(chapter)
-    original = read(chapter)
-    answers = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source for cell in read(student).cells}
-    handed_in = [
+    original, handed_in = read(chapter), read(student)
+    answers = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source for cell in handed_in.cells}
+    runs = [
         (exercise, answers.get(exercise.solution.metadata.nbgrader.grade_id, exercise.starter))
         for exercise in exercises(original, chapter.name)
     ]
-    return run_exercises(original, handed_in, chapter.parent, timeout)
+    return [_with_reason(outcome, handed_in) for outcome in run_exercises(original, runs, chapter.parent, timeout)]
+
+
+def _with_reason(outcome: Outcome, handed_in: NotebookNode) -> Outcome:
+    """The outcome; where a name was missing that another cell defines, with a message that says what to do."""
+    missing = re.search(r"NameError: name '(\w+)' is not defined", outcome.message)
+    sources = [cell.source for cell in handed_in.cells if cell.cell_type == "code"]
+    if not missing or not any(missing[1] in _defined(source) for source in sources):
+        return outcome
+    advice = f"the answer uses the name {missing[1]} from another cell: copy its definition into the answer's cell"
+    return replace(outcome, message=advice)
+
+
+def _defined(source: str) -> set[str]:
+    """The names that a cell defines: functions, classes, imports, variables."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    try:
+        statements = ast.parse(TransformerManager().transform_cell(source)).body
+    except SyntaxError:
+        return set()
+    found, definitions = set(), (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    for statement in statements:
+        for node in [statement] if isinstance(statement, definitions) else ast.walk(statement):
+            if isinstance(node, definitions):
+                found.add(node.name)
+            elif isinstance(node, ast.alias):
+                found.add(node.asname or node.name.partition(".")[0])
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                found.add(node.id)
+    return found
 
 
 def verdict(status: str, message: str = "", examples=(), kinds=()) -> dict:
