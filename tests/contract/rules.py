@@ -321,6 +321,29 @@ def safe_code(notebook: NotebookNode) -> Problems:
             yield at(cell, f"uses {risk}, which may run foreign code; use safetensors or JSON")
 
 
+LOADS_BITSANDBYTES = ("bitsandbytes", "peft", "sentence_transformers", "trl")  # and the pipelines of diffusers
+QUIET_BITSANDBYTES = 'logging.getLogger("bitsandbytes").setLevel(logging.ERROR)'
+
+
+def quiet_libraries(notebook: NotebookNode) -> Problems:
+    """bitsandbytes warns on processors with bfloat16 that a kernel is missing: it is told not to, in time."""
+    for cell in code_cells(notebook):
+        for statement in tree(cell).body:
+            if isinstance(statement, ast.Expr) and ast.unparse(statement.value) == QUIET_BITSANDBYTES.replace('"', "'"):
+                return
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    modules = (
+                        [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+                    )
+                    pipelines = "diffusers" in modules and any("Pipeline" in alias.name for alias in node.names)
+                    if pipelines or any(module.partition(".")[0] in LOADS_BITSANDBYTES for module in modules):
+                        yield at(
+                            cell, f"imports bitsandbytes, which warns on some processors; first {QUIET_BITSANDBYTES}"
+                        )
+                        return
+
+
 # Exercises and twins ---------------------------------------------------------------------------------
 
 
@@ -407,6 +430,7 @@ RULES = (
     alt_text,
     data_access,
     safe_code,
+    quiet_libraries,
     exercise_cells,
     checks,
     twins,

@@ -124,6 +124,13 @@ BROKEN = [
     ("safe_code", add("import pickle as p"), "pickle"),
     ("safe_code", add("from joblib import load"), "joblib"),
     ("safe_code", add("import torch as t\nt.load(path)"), "torch.load"),
+    ("quiet_libraries", add("if True:\n    from peft.utils import x"), "first logging.getLogger"),
+    ("quiet_libraries", add("from diffusers import DDIMScheduler, StableDiffusionPipeline"), "first logging.getLogger"),
+    (
+        "quiet_libraries",
+        add('import trl\nimport logging\nlogging.getLogger("bitsandbytes").setLevel(logging.ERROR)'),
+        "first logging.getLogger",
+    ),
     ("exercise_cells", put("sol1", "### END SOLUTION", ""), "never closes"),
     ("exercise_cells", put("sol1", "exercise 1", "exercise 2"), "needs the first line"),
     ("exercise_cells", lambda nb: cell(nb, "sol1").metadata.pop("jupyter"), "open in JupyterLab"),
@@ -185,6 +192,13 @@ def test_every_rule_has_been_seen_to_fail():
     assert {name for name, _, _ in BROKEN} == {rule.__name__ for rule in rules.RULES}
 
 
+def test_bitsandbytes_is_quiet_where_it_is_told_first_or_not_imported(mini):
+    add("from diffusers import DDIMScheduler")(mini)
+    assert not find("quiet_libraries", mini)
+    add("import logging\nlogging.getLogger('bitsandbytes').setLevel(logging.ERROR)\nimport sentence_transformers")(mini)
+    assert not find("quiet_libraries", mini)
+
+
 def test_drawing_is_recognised_through_functions_and_not_in_definitions(mini):
     add("def draw():\n    plt.plot([1])")(mini)
     add("plt.style.use('dark_background')")(mini)
@@ -192,9 +206,7 @@ def test_drawing_is_recognised_through_functions_and_not_in_definitions(mini):
 
 
 def test_alt_text_may_be_an_argument(mini):
-    add("from bookkit import figures\nfigures.show(plt.figure(), f'Bars that fall from left to right, {1}')")(
-        mini
-    )
+    add("from bookkit import figures\nfigures.show(plt.figure(), f'Bars that fall from left to right, {1}')")(mini)
     assert not find("alt_text", mini)
 
 
@@ -332,9 +344,7 @@ def test_unsupported_numbers(mini, sentence, told):
 
 
 def test_numbers_in_alt_texts_are_claims_too(mini):
-    cell(mini, "c01").metadata.mystnb = nbformat.from_dict(
-        {"image": {"alt": "Bars that fall to 91 of a hundred"}}
-    )
+    cell(mini, "c01").metadata.mystnb = nbformat.from_dict({"image": {"alt": "Bars that fall to 91 of a hundred"}})
     add("from bookkit import figures\nfigures.show(plt.figure(), 'Bars that fall to 89 of a hundred')")(mini)
     assert [word for problem in rules.numerals(mini, mini) for word in ("91", "89") if word in problem] == [
         "91",
@@ -345,9 +355,7 @@ def test_numbers_in_alt_texts_are_claims_too(mini):
 def test_pictures_of_the_executed_notebook(mini):
     assert not list(rules.described_pictures(mini))
     target = cell(mini, "c08")
-    target.outputs = [
-        nbformat.v4.new_output("display_data", data={"image/png": "", "text/html": "<svg><path/></svg>"})
-    ]
+    target.outputs = [nbformat.v4.new_output("display_data", data={"image/png": "", "text/html": "<svg><path/></svg>"})]
     assert [problem.split(";")[0] for problem in rules.described_pictures(mini)] == [
         "cell c08: shows an image",
         "cell c08: shows an svg without aria-label",
