@@ -1,6 +1,7 @@
 """bookkit.ask.documents: a reader's own documents, whole and broken."""
 
 import json
+import time
 
 import pytest
 
@@ -191,6 +192,12 @@ def test_words_that_a_pdf_cuts_or_joins_are_whole(tmp_path):
         "It is permitted, though well-known,",
         "on 3-\n4 May, for A-\nBC",
     ]
+
+
+def test_a_page_without_blanks_takes_no_longer():
+    clock = time.process_time()
+    assert documents._mended(["x" * 200_000, "y" * 200_000 + "-\nz"]) == ["x" * 200_000, "y" * 200_000 + "z"]
+    assert time.process_time() - clock < 5
 
 
 def columns(path, order):

@@ -22,8 +22,8 @@ _BLOCKS = (
     "section table td th tr ul"
 ).split()
 _LIGATURES = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")  # and the forms of Arabic letters; not ², which is no 2
-_HYPHENED = re.compile(r"\w+-\w+")
-_CUT = re.compile(r"(\w+)[-\u2010\u00ad][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
+_HYPHENED = re.compile(r"\b\w+-\w+")
+_CUT = re.compile(r"\b(\w+)[-\u2010\u00ad][ \t]*\n[ \t]*([^\W\d_A-Z]\w*)")
 
 
 def corpus(paths: Iterable[str | Path], say: Callable[[str], object] = print) -> list[Section]:
