@@ -31,7 +31,7 @@ test-slow: models  ## the recipes' long tests: before a change in training/ or s
 
 test-site: env  ## try the built pages in a real browser (needs Chromium)
 	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
-	@$(PY) -m pytest -q tests/site
+	@$(PY) -m pytest -q -n 2 --dist worksteal tests/site
 
 lane-portable: models  ## run the notebooks as other processors would (CHAPTERS=… for some of them)
 	@$(PY) -m tools.portable $(CHAPTERS)

@@ -37,6 +37,11 @@ def pytest_collection_modifyitems(items):
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def end_headers(self):
+        # As hosts of static pages do: without it a page inside a sandboxed frame gets no fonts.
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
     def log_message(self, *args):
         pass
 
@@ -97,15 +102,15 @@ def new_visit(browser, own_host: str | None, theme: str, width: int, height: int
     page.on("pageerror", lambda error: visit.crashes.append(str(error)))
     page.on(
         "requestfailed",
-        lambda request: visit.failed.append(f"{request.url} ({request.failure})")
-        if own_host is not None and urlsplit(request.url).netloc == own_host
-        else None,
+        lambda request: (
+            visit.failed.append(f"{request.url} ({request.failure})")
+            if own_host is not None and urlsplit(request.url).netloc == own_host
+            else None
+        ),
     )
     page.on(
         "response",
-        lambda response: visit.failed.append(f"{response.url} ({response.status})")
-        if response.status >= 400
-        else None,
+        lambda response: visit.failed.append(f"{response.url} ({response.status})") if response.status >= 400 else None,
     )
     return visit
 
@@ -128,15 +133,15 @@ def open_page(site, browser):
 
 @pytest.fixture
 def open_html(browser):
-    """``open_html(fragment, theme="dark") -> Visit`` of a page that holds only this fragment."""
+    """``open_html(fragment, theme="dark") -> Visit`` of a page that holds only this; own_host: one it may ask."""
     visits = []
 
-    def open_(fragment: str, theme="light", width=1280, height=900, **options) -> Visit:
-        visit = new_visit(browser, None, theme, width, height, **options)
+    def open_(fragment: str, theme="light", width=1280, height=900, own_host=None, **options) -> Visit:
+        visit = new_visit(browser, own_host, theme, width, height, **options)
         visits.append(visit)
         visit.page.set_content(
             f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>One'
-            f' fragment</title></head><body><main>{fragment}</main></body></html>',
+            f" fragment</title></head><body><main>{fragment}</main></body></html>",
             wait_until="load",
         )
         return visit

@@ -11,7 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 HTML = Path(os.environ.get("BOOK_SITE", ROOT / "_build" / "html")).resolve()
 THEMES = ("light", "dark")
-WIDTHS = (390, 1280)
 COMBINATIONS = (("light", 1280), ("dark", 390))
 """Theme and width of the two visits that a page or viewer gets: every theme and every width once."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -34,6 +33,16 @@ def built_pages() -> list[str]:
 def pages_or_placeholder() -> list[str]:
     """For ``parametrize``: never empty, so that a missing build is a visible skip or failure."""
     return built_pages() or ["(not built)"]
+
+
+ALIVE = """async () => {
+  for (const host of document.querySelectorAll('[data-bookkit]')) {
+    if (!host.bookkit) throw new Error(host.id + ' has not come to life');
+    await host.bookkit.ready;
+    while (host.bookkit.moving) await new Promise(requestAnimationFrame);
+  }
+}"""
+"""Waits until every viewer of the page has unpacked what it holds and stands still."""
 
 
 def assert_accessible(page):
@@ -104,6 +113,11 @@ class Visit:
     def trouble(self) -> dict[str, list[str]]:
         kinds = ("console", "crashes", "foreign", "failed")
         return {kind: getattr(self, kind) for kind in kinds if getattr(self, kind)}
+
+    def forget(self):
+        """What went wrong until now is not counted."""
+        for kind in (self.console, self.crashes, self.foreign, self.failed):
+            kind.clear()
 
     def assert_quiet(self):
         assert not self.trouble(), f"{self.page.url}: {self.trouble()}"

@@ -9,7 +9,18 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from harness import HTML, ROOT, THEMES, WIDTHS, assert_accessible, built_pages, pages_or_placeholder
+from harness import (
+    ALIVE,
+    COMBINATIONS,
+    HTML,
+    ROOT,
+    THEMES,
+    assert_accessible,
+    assert_no_wider,
+    built_pages,
+    pages_or_placeholder,
+)
+from readers import READERS
 
 from bookkit import address
 
@@ -21,45 +32,47 @@ SHARED_BUDGET = 1_500_000
 FONT_BUDGET = 250_000
 
 
-def wait_for_layout(visit):
-    visit.page.evaluate("document.fonts.ready")
-    visit.page.wait_for_timeout(50)
+# Letters in their own fonts, and pictures that load late loaded, too: what is not decoded is broken.
+LAID_OUT = """async () => {
+  scrollTo(0, document.body.scrollHeight);
+  await document.fonts.ready;
+  const shown = [...document.images].filter((image) => image.getClientRects().length);
+  const broken = await Promise.all(shown.map((image) => image.decode().then(() => null, () => image.src)));
+  scrollTo(0, 0);
+  return broken.filter(Boolean);
+}"""
 
 
 # ------------------------------------------------------------------ in the browser
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("page", REAL_PAGES)
-def test_page_is_quiet_and_fits(open_page, page, theme, width):
+@pytest.mark.parametrize(("theme", "width"), COMBINATIONS)
+def test_a_visit(open_page, page, theme, width):
+    """Quiet, whole, in its theme, no wider than the screen, accessible, and alive."""
     visit = open_page(page, theme=theme, width=width)
-    wait_for_layout(visit)
-    # Pictures that load late must load too.
-    visit.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-    visit.page.wait_for_load_state("networkidle")
+    assert visit.page.evaluate(LAID_OUT) == [], "broken pictures"
+    visit.page.evaluate(ALIVE)
+    assert visit.page.evaluate("document.documentElement.dataset.theme") == theme
+    assert_no_wider(visit.page)
+    fonts = {urlsplit(url).path for url in visit.own if url.endswith(".woff2")}
+    size = sum((HTML / path.lstrip("/")).stat().st_size for path in fonts)
+    assert size <= FONT_BUDGET, f"{size:,} bytes of fonts: {sorted(fonts)}"
     visit.assert_quiet()
-    shown = visit.page.evaluate("document.documentElement.dataset.theme")
-    assert shown == theme
-    overflow = visit.page.evaluate(
-        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    )
-    assert overflow <= 0, f"{page} is {overflow} px wider than a screen of {width} px"
-    broken = visit.page.evaluate(
-        """[...document.images].filter(i => i.getClientRects().length && i.complete && !i.naturalWidth)
-           .map(i => i.src)"""
-    )
-    assert not broken, f"{page} has broken pictures: {broken}"
-
-
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-@pytest.mark.parametrize("page", REAL_PAGES)
-def test_axe_finds_nothing_serious(open_page, page, theme, width):
-    visit = open_page(page, theme=theme, width=width, reduced_motion="reduce")
+    visit.page.emulate_media(reduced_motion="reduce", color_scheme=theme)
     # Folded solutions must be readable as well.
-    visit.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    wait_for_layout(visit)
+    visit.page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     assert_accessible(visit.page)
+    visit.forget()  # axe looks for imported style sheets beside the page
+    visit.page.emulate_media(reduced_motion="no-preference", color_scheme=theme)
+    if page in READERS:
+        READERS[page](visit)
+    visit.assert_quiet()
+
+
+def test_every_page_with_a_viewer_has_a_reader(site):
+    with_viewer = {page for page in built_pages() if "data-bookkit=" in (site.root / page).read_text(encoding="utf-8")}
+    assert with_viewer <= set(READERS)
 
 
 def test_first_page_leads_to_the_cover(open_page):
@@ -122,13 +135,42 @@ def test_every_interactive_thing_shows_its_focus(open_page):
     assert seen > 10
 
 
-def test_fonts_that_a_page_loads_stay_in_budget(open_page):
-    for page in REAL_PAGES:
-        visit = open_page(page)
-        wait_for_layout(visit)
-        paths = {urlsplit(url).path for url in visit.own if url.endswith(".woff2")}
-        size = sum((HTML / path.lstrip("/")).stat().st_size for path in paths)
-        assert size <= FONT_BUDGET, f"{page} loads {size:,} bytes of fonts: {sorted(paths)}"
+@pytest.mark.parametrize("page", ["book/glossary.html", "notebooks/02_tokenization.html"])
+def test_a_page_works_inside_a_sandboxed_frame(site, open_html, page):
+    """As a learning platform embeds it: scripts run, and the browser refuses storage."""
+    visit = open_html(
+        f'<iframe title="Book" sandbox="allow-scripts" width="1200" height="800" src="{site.url(page)}"></iframe>',
+        own_host=site.host,
+    )
+    frame = visit.page.frame(url=site.url(page))
+    frame.wait_for_load_state("load")
+    frame.evaluate(ALIVE)
+    modes = set()
+    for _ in range(3):
+        frame.locator("button.theme-switch-button:visible").first.click()
+        modes.add(frame.evaluate("document.documentElement.dataset.mode"))
+    assert modes == {"auto", "light", "dark"}
+    frame.locator("button.search-button__button:visible").first.click()
+    frame.locator("#pst-search-dialog input[type=search]").fill("token")
+    frame.locator("#pst-search-dialog").wait_for()
+    assert frame.evaluate("sessionStorage.getItem('nothing')") is None
+    visit.assert_quiet()
+
+
+@pytest.mark.parametrize("page", ["book/glossary.html", "notebooks/02_tokenization.html"])
+def test_a_page_works_from_a_disk(site, browser, page):
+    context = browser.new_context(color_scheme="light")
+    tab = context.new_page()
+    said = []
+    tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.goto((site.root / page).as_uri())
+    assert tab.evaluate(LAID_OUT) == []
+    tab.evaluate(ALIVE)
+    assert tab.evaluate("document.fonts.check('16px \"Cell Serif\"')")
+    tab.locator("button.theme-switch-button:visible").first.click()
+    assert said == []
+    context.close()
 
 
 # ------------------------------------------------------------------ read from the files

@@ -156,7 +156,7 @@ def test_speed_of_ten_thousand_characters(show):
         took = visit.page.evaluate(FEED, text)
         times = f"tokenized in {took['encode']:.1f} ms, drawn in {took['draw']:.1f} ms"
         print(f"10,000 characters, {name}: {times} ({took['pieces']} pieces)")
-        assert took["encode"] < 1_000
+        assert took["encode"] < 5_000
 
 
 def test_static_picture_and_live_pieces_agree(show, merges):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import COMBINATIONS, assert_accessible, assert_no_wider, insert_as_notebook
+from harness import ALIVE, COMBINATIONS, assert_accessible, assert_no_wider, insert_as_notebook
 from hostile import viewer_hostile_strings
 from viewer_samples import SAMPLES
 
@@ -20,13 +20,6 @@ FIRST = (
 )
 """Each stands once where a viewer takes a single text: title, prompt, text alternative."""
 
-ALIVE = """async () => {
-  for (const host of document.querySelectorAll('[data-bookkit]')) {
-    if (!host.bookkit) throw new Error(host.id + ' has not come to life');
-    await host.bookkit.ready;
-    while (host.bookkit.moving) await new Promise(requestAnimationFrame);
-  }
-}"""
 # Size, colours, letters and words of everything in a viewer: of what stands on the page and of what is alive.
 LOOK = """(host) => [host, host.shadowRoot].filter(Boolean).flatMap((root) =>
   [...root.querySelectorAll(':not(style, script, slot, .bkv-sr)')].map((e) => {
@@ -43,10 +36,10 @@ def look(page, name: str, place: int = 0) -> list[str]:
 
 @pytest.fixture
 def show(open_html):
-    """show(markup, theme=…, width=…) opens a page that holds this markup, and waits until its viewers are alive."""
+    """show(markup, theme=…, width=…) opens a page that holds this markup, and waits until its viewers stand still."""
 
     def show_(markup: str, **options):
-        visit = open_html(markup, **options)
+        visit = open_html(markup, reduced_motion="reduce", **options)
         visit.page.evaluate(ALIVE)
         return visit
 
@@ -124,7 +117,7 @@ def test_without_javascript(open_without_javascript, name):
 @every_viewer
 @pytest.mark.parametrize(("theme", "width"), COMBINATIONS)
 def test_accessible_and_within_the_page(show, name, theme, width):
-    visit = show(SAMPLES[name].markup(), theme=theme, width=width, reduced_motion="reduce")
+    visit = show(SAMPLES[name].markup(), theme=theme, width=width)
     page = visit.page
     for _ in SAMPLES[name].states(page):
         page.evaluate(ALIVE)

@@ -71,6 +71,16 @@ def test_html_is_cut_at_its_headings_and_shows_what_a_reader_sees(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("head", "title"), [("<title>The pool</title>", "The pool"), ("", "page"), ("<title> </title>", "page")]
+)
+def test_a_title_inside_a_drawing_is_not_the_page_s(tmp_path, head, title):
+    drawing = "<svg><title>An arrow</title><g><title>its tip</title></g></svg>"
+    for markup in (f"{head}{drawing}<p>Words</p>", f"{drawing}{head}<p>Words</p>"):
+        (tmp_path / "page.html").write_text(markup)
+        assert [section.trail for section in documents.read(tmp_path / "page.html")] == [(title,)]
+
+
 def test_text_lines_markdown_and_notebooks(tmp_path):
     (tmp_path / "a.txt").write_text("\ufeffOne.\n\nTwo.\n", encoding="utf-8")
     (tmp_path / "b.jsonl").write_text('{"title": "T", "text": "x"}\n\n{"text": "y"}\n')

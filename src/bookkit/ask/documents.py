@@ -135,7 +135,9 @@ def _html(path: Path) -> list[Section]:
     from bs4.element import PreformattedString
 
     soup = BeautifulSoup(_text(path), "html.parser")
-    title = " ".join(soup.title.get_text().split()) if soup.title else path.stem
+    # A drawing in the page may have titles of its own.
+    titles = (tag.get_text().split() for tag in soup("title") if not tag.find_parent("svg"))
+    title = " ".join(next(titles, [])) or path.stem
     for tag in soup(_SKIPPED):
         tag.decompose()
     found, trail, anchor, words = [], [(0, title)], "", []

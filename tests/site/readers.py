@@ -1,27 +1,19 @@
-"""The interactive figures in the built chapters, where the reader meets them."""
+"""What a reader does with the interactive figures of the chapters; tests/site/test_pages.py does it on each visit."""
 
-import pytest
 from test_sentence_map import chosen, rest
 from test_token_viewer import FEED, READY, seen
 
-pytestmark = pytest.mark.site
 
-
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_types_into_chapter_02(open_page, theme, width):
-    visit = open_page("notebooks/02_tokenization.html", theme=theme, width=width)
+def a_reader_types_into_chapter_02(visit):
     visit.page.evaluate(READY)
     visit.page.evaluate(FEED, "This is some text")
     assert seen(visit.page) == [("This", 1212), ("·is", 318), ("·some", 617), ("·text", 2420)]
     took = visit.page.evaluate(FEED, "The quick brown fox. " * 476)
-    print(f"9,996 characters, {width} px: {took}")
+    print(f"9,996 characters: {took}")
     assert took["pieces"] > 2000
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_searches_the_map_of_chapter_03(open_page, theme, width):
-    visit = open_page("notebooks/03_embeddings.html", theme=theme, width=width)
+def a_reader_searches_the_map_of_chapter_03(visit):
     page = visit.page
     rest(page)
     assert chosen(page) == "vulture" and page.locator(".bk-sentence_map-live circle").count() == 400
@@ -32,14 +24,11 @@ def test_a_reader_searches_the_map_of_chapter_03(open_page, theme, width):
     page.get_by_role("radio", name="PCA").check()
     rest(page)
     frames = page.evaluate("document.querySelector('.bookkit-sentence_map').bookkit.frames")
-    print(f"{width} px: {len(frames)} frames, the slowest took {max(frames):.1f} ms")
+    print(f"{len(frames)} frames, the slowest took {max(frames):.1f} ms")
     assert "of these 5" in page.locator(".bk-sentence_map-near-head").text_content()
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_follows_an_induction_head_in_chapter_04(open_page, theme, width):
-    visit = open_page("notebooks/04_attention.html", theme=theme, width=width)
+def a_reader_follows_an_induction_head_in_chapter_04(visit):
     decoder, encoder = visit.page.locator(".bookkit-attention").all()
     sentence = "The ·rain ·fell ·on ·the ·garden , ·and ·Mary ·read .".split()
     queries = decoder.get_by_role("listbox", name="Queries").get_by_role("option")
@@ -49,12 +38,9 @@ def test_a_reader_follows_an_induction_head_in_chapter_04(open_page, theme, widt
     assert found[1] > 0.7 > sum(found[::2])
     ahead = encoder.evaluate("(host) => host.bookkit.weight(3, 4, 1, 8)")
     assert ahead > 0.3
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_moves_through_the_training_of_chapter_05(open_page, theme, width):
-    visit = open_page("notebooks/05_gpt_from_scratch.html", theme=theme, width=width)
+def a_reader_moves_through_the_training_of_chapter_05(visit):
     viewer = visit.page.locator(".bookkit-learning")
     means = viewer.evaluate("(host) => [0, 1, 2, 3, 4].map((k) => host.bookkit.mean(k))")
     print(f"nats a token at the five stages: {means}")
@@ -63,12 +49,9 @@ def test_a_reader_moves_through_the_training_of_chapter_05(open_page, theme, wid
     slider.focus()
     visit.page.keyboard.press("Home")
     assert slider.get_attribute("aria-valuetext").startswith("after 0 steps, ")
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(open_page, theme, width):
-    visit = open_page("notebooks/07_gpt2_generation.html", theme=theme, width=width)
+def a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(visit):
     bars, tree = visit.page.locator(".bookkit-next_token"), visit.page.locator(".bookkit-branches")
     at = "(host, setting) => host.bookkit.at(setting)"
     own = {"temperature": 1, "topK": 0, "topP": 1, "minP": 0}
@@ -82,12 +65,9 @@ def test_a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(open_page
     assert tree.evaluate("(host) => host.bookkit.now.step") == 1
     greedy = tree.evaluate("(host) => host.bookkit.greedy")
     assert greedy[0] == "0,0" and greedy[-1] != "5,0", "greedy search leads at first; in the end it lost or is dropped"
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_lets_points_flow_in_chapter_09(open_page, theme, width):
-    visit = open_page("notebooks/09_diffusion_from_scratch.html", theme=theme, width=width)
+def a_reader_lets_points_flow_in_chapter_09(visit):
     viewer = visit.page.locator(".bookkit-flow")
     step = viewer.get_by_role("slider", name="Step")
     assert step.get_attribute("aria-valuetext") == "step 0 of 40, noise 100 %"
@@ -99,12 +79,9 @@ def test_a_reader_lets_points_flow_in_chapter_09(open_page, theme, width):
     near = viewer.evaluate("(host) => [0, 1].map((run) => [0, 40].map((step) => host.bookkit.near(run, step)))")
     print(f"mean distance to the data at start and end, both runs: {near}")
     assert all(end < 0.1 < start for start, end in near)
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_plays_a_trajectory_in_chapter_10(open_page, theme, width):
-    visit = open_page("notebooks/10_stable_diffusion.html", theme=theme, width=width)
+def a_reader_plays_a_trajectory_in_chapter_10(visit):
     viewer = visit.page.locator(".bookkit-trajectory")
     visit.page.wait_for_function(
         "() => document.querySelector('.bookkit-trajectory').bookkit.pixel(0, 4, 4)[3] === 255"
@@ -123,12 +100,9 @@ def test_a_reader_plays_a_trajectory_in_chapter_10(open_page, theme, width):
     print(f"a pixel near the corner in the end, held and expected, at guidance 5 and 1: {ends}")
     # what is held in the end is what was expected; both pictures are compressed
     assert all(abs(a - b) < 24 for held, expected in ends for a, b in zip(held, expected, strict=True))
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_moves_through_the_training_in_chapter_12(open_page, theme, width):
-    visit = open_page("notebooks/12_qlora.html", theme=theme, width=width)
+def a_reader_moves_through_the_training_in_chapter_12(visit):
     viewer = visit.page.locator(".bookkit-learning")
     slider = viewer.get_by_role("slider", name="Stage of the training")
     surprise = []
@@ -140,12 +114,9 @@ def test_a_reader_moves_through_the_training_in_chapter_12(open_page, theme, wid
         surprise.append(float(nats.split()[0]))
     print(f"nats a token of the right reply before and after: {surprise}")
     assert surprise[1] < surprise[0] / 2
-    visit.assert_quiet()
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
-def test_a_reader_compares_searches_in_chapter_14(open_page, theme, width):
-    visit = open_page("notebooks/14_rag.html", theme=theme, width=width)
+def a_reader_compares_searches_in_chapter_14(visit):
     viewer = visit.page.locator(".bookkit-retrieval")
     choice = viewer.get_by_role("combobox", name="Question")
     count = choice.locator("option").count()
@@ -159,4 +130,17 @@ def test_a_reader_compares_searches_in_chapter_14(open_page, theme, width):
     with visit.page.expect_navigation():
         viewer.locator(".bk-retrieval-open a").first.click()  # a passage leads to its section of the book
     assert visit.page.locator(":target").count() == 1
-    visit.assert_quiet()
+
+
+READERS = {
+    "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
+    "notebooks/03_embeddings.html": a_reader_searches_the_map_of_chapter_03,
+    "notebooks/04_attention.html": a_reader_follows_an_induction_head_in_chapter_04,
+    "notebooks/05_gpt_from_scratch.html": a_reader_moves_through_the_training_of_chapter_05,
+    "notebooks/07_gpt2_generation.html": a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07,
+    "notebooks/09_diffusion_from_scratch.html": a_reader_lets_points_flow_in_chapter_09,
+    "notebooks/10_stable_diffusion.html": a_reader_plays_a_trajectory_in_chapter_10,
+    "notebooks/12_qlora.html": a_reader_moves_through_the_training_in_chapter_12,
+    "notebooks/14_rag.html": a_reader_compares_searches_in_chapter_14,
+}
+"""Page → what a reader does there, as a function of the visit; a chapter with a viewer has its own."""
