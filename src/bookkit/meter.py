@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import psutil
 
 SAMPLING_SECONDS = 0.02
+FAMILY_SECONDS = 1.0  # to find the children, the whole machine's processes are read
 
 
 @dataclass
@@ -24,14 +25,22 @@ class Reading:
     peak_bytes: int = 0
 
 
-def resident_bytes(process: psutil.Process) -> int:
-    """Return the resident memory of a process and its children, in bytes; 0 once it has ended."""
-    total = 0
+def family(process: psutil.Process) -> list[psutil.Process]:
+    """A process and its children, down to the last; only the process itself once it has ended."""
     try:
-        for member in [process, *process.children(recursive=True)]:
-            total += member.memory_info().rss
+        return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
-        pass
+        return [process]
+
+
+def resident_bytes(processes: list[psutil.Process]) -> int:
+    """Return the resident memory of processes together, in bytes; those that have ended count nothing."""
+    total = 0
+    for process in processes:
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
     return total
 
 
@@ -39,7 +48,7 @@ def resident_bytes(process: psutil.Process) -> int:
 def measure(pid: int | None = None) -> Iterator[Reading]:
     """Measure the block's wall-clock seconds and the peak resident memory of a process tree.
 
-    The memory is sampled every 20 ms, so a shorter peak can be missed.
+    The memory is sampled every 20 ms, and children are looked for every second, so a shorter peak can be missed.
 
     Args:
         pid: process to watch; None is this one.
@@ -47,11 +56,14 @@ def measure(pid: int | None = None) -> Iterator[Reading]:
     process, reading, done = psutil.Process(pid), Reading(), threading.Event()
 
     def watch() -> None:
+        watched, looked = family(process), time.monotonic()
         while not done.wait(SAMPLING_SECONDS):
-            reading.peak_bytes = max(reading.peak_bytes, resident_bytes(process))
+            if time.monotonic() - looked > FAMILY_SECONDS:
+                watched, looked = family(process), time.monotonic()
+            reading.peak_bytes = max(reading.peak_bytes, resident_bytes(watched))
 
     watcher = threading.Thread(target=watch, daemon=True)
-    reading.peak_bytes = resident_bytes(process)
+    reading.peak_bytes = resident_bytes([process])
     watcher.start()
     started = time.perf_counter()
     try:

@@ -11,7 +11,7 @@ from bookkit import meter
 
 
 def test_seconds_and_peak_memory_of_a_block():
-    before = meter.resident_bytes(psutil.Process())
+    before = meter.resident_bytes([psutil.Process()])
     with meter.measure() as reading:
         block = np.ones(25_000_000)  # 200 MB
         time.sleep(0.1)
@@ -37,7 +37,7 @@ def test_another_process_with_its_children_and_one_that_has_ended():
     finally:
         child.communicate(b"\n")
     assert reading.peak_bytes > 80e6
-    assert meter.resident_bytes(psutil.Process()) > 0
+    assert meter.resident_bytes([psutil.Process()]) > 0
 
 
 def test_parameters_count_shared_tensors_once():
