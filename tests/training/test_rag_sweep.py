@@ -94,6 +94,7 @@ def test_batches_hold_prompts_of_similar_length():
     assert rag.batches(prompts, size=2) == [["k1", "k3"], ["k4", "k0"], ["k2"]]
 
 
+@pytest.mark.slow
 def test_every_part_answers_for_every_question(bench):
     found = {part: json.loads(json.dumps(getattr(rag, part)(bench))) for part in rag.PARTS}
     everything, answerable = {q["id"] for q in bench.questions}, {q["id"] for q in bench.answerable}
