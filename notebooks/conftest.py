@@ -28,7 +28,7 @@ class RecordedFile(IPyNbFile):
     def setup(self):
         from nbclient import NotebookClient
 
-        self.notebook, self.problems, self.ran, self.now = copy.deepcopy(self.nb), [], 0, None
+        self.notebook, self.problems, self.cells, self.now = copy.deepcopy(self.nb), [], {}, None
         self.places = [place for place, cell in enumerate(self.notebook.cells) if cell.cell_type == "code"]
         for place in self.places:
             self.notebook.cells[place].outputs, self.notebook.cells[place].execution_count = [], None
@@ -72,6 +72,7 @@ class RecordedFile(IPyNbFile):
         if any(problem["kind"] != "differs" for problem in self.problems):
             pytest.skip("a cell above failed")
         self.now, self.client.clear_before_next_output = self.places[item.cell_num], False
+        self.cell_began = time.perf_counter()
 
     def end(self, item, error):
         """A cell has ended; `error` is what nbval raised, None where it passed."""
@@ -80,7 +81,7 @@ class RecordedFile(IPyNbFile):
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
-        self.ran += 1
+        self.cells[cell.id] = round(time.perf_counter() - self.cell_began, 1)
         if error is not None:
             kind, said = self.told(item, cell, str(error))
             detail = re.sub(r"\x1b\[[0-9;]*m", "", getattr(error, "inner_traceback", None) or str(error))
@@ -120,9 +121,9 @@ class RecordedFile(IPyNbFile):
         super().teardown()
         if hasattr(self, "measuring"):
             self.measuring.__exit__(None, None, None)
-        if self.problems or self.ran == len(self.places):  # otherwise it was interrupted
-            taken = time.perf_counter() - self.began, self.reading.peak_bytes
-            runs.write(Path(RECORD), self.path, self.nb, self.notebook, uses, self.problems, *taken)
+        if self.problems or len(self.cells) == len(self.places):  # otherwise it was interrupted
+            took = time.perf_counter() - self.began, self.reading.peak_bytes, self.cells
+            runs.write(Path(RECORD), self.path, self.nb, self.notebook, uses, self.problems, *took)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -176,7 +176,17 @@ def find(path: Path, say: Say = tell) -> dict | None:
     return record
 
 
-def write(folder: Path, path: Path, notebook, executed, uses, problems, seconds: float, peak_bytes: int) -> None:
+def write(
+    folder: Path,
+    path: Path,
+    notebook: NotebookNode,
+    executed: NotebookNode,
+    uses: list[str] | None,
+    problems: list[dict],
+    seconds: float,
+    peak_bytes: int,
+    cells: dict[str, float],
+) -> None:
     """Write down a run that nbval has made: its record and its notebook with outputs.
 
     A run that ended its kernel or was too slow says nothing about the chapter as it is, so it does not stand for it:
@@ -191,6 +201,7 @@ def write(folder: Path, path: Path, notebook, executed, uses, problems, seconds:
         problems: of the cells that did not pass: ``cell``, ``id``, ``kind``, ``said`` and ``detail``.
         seconds: from before the kernel's start to its end.
         peak_bytes: the largest resident memory of the kernel and its children.
+        cells: the seconds of each code cell that has run, by its id.
     """
     stands = uses is not None and not any(problem["kind"] in ("died", "timeout") for problem in problems)
     roles = [used.partition("#")[2] for used in uses or () if "#" in used]
@@ -201,6 +212,7 @@ def write(folder: Path, path: Path, notebook, executed, uses, problems, seconds:
         "peak_mb": round(peak_bytes / 1e6),
         "download_mb": round(sum(models.download_bytes(role) for role in roles) / 1e6),
         "cells": len(notebook.cells),
+        "cell_seconds": dict(sorted(cells.items(), key=lambda one: -one[1])),
         "cores": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count()),
         "when": time.strftime("%Y-%m-%d %H:%M"),
         "where": f"{machine.processor()}, Python {platform.python_version()}",

@@ -58,7 +58,7 @@ def quick(book, monkeypatch):
             counter.write("x")
         notebook = notebooks.read(path)
         used = ["data/corpora/read.txt", "src/helper/__init__.py", "src/helper/style.css"]
-        runs.write(record, path, notebook, notebook, used, [], 1.0, 10**7)
+        runs.write(record, path, notebook, notebook, used, [], 1.0, 10**7, {})
         return runs.record_of(path)
 
     monkeypatch.setattr(execute, "nbval", nbval)
@@ -89,7 +89,7 @@ def root(book: Path) -> Path:
 def test_a_chapter_runs_once_and_is_written_down(book, capsys):
     record = go(book)
     assert record["verdict"] == runs.PASSED and record["seconds"] > 0 and record["peak_mb"] > 10
-    assert record["cells"] == 4 and record["download_mb"] == 0
+    assert record["cells"] == 4 and len(record["cell_seconds"]) == 3 and record["download_mb"] == 0
     executed = notebooks.read(runs.executed_of(book))
     assert set(record["uses"]) == {"data/corpora/read.txt", "src/helper/__init__.py", "src/helper/style.css"}
     assert [cell.get("execution_count") for cell in executed.cells] == [None, 1, 2, 3]

@@ -1,6 +1,6 @@
 """Ask the book: a search over its pages, and an answer by the chat model from what was found.
 
-    python -m bookkit ask "What does min-p cut away?"
+    python -m bookkit ask "Which chapter is about LoRA?"
 
 Every page is cut into pieces of whole sentences. Their vectors lie in Chroma, in the cache, and are made anew when the
 book or the embedding model has changed. A question is looked up by its words (BM25) and by its meaning; reciprocal rank
