@@ -90,8 +90,8 @@ def _attention_states(at) -> Iterator[None]:
 # ------------------------------------------------------------------ branches
 
 
-def _beams(steps: int = 12, width: int = 4) -> list[list[dict]]:
-    """A search over random numbers, kept and dropped as beam search does."""
+def beams(steps: int, width: int = 4, odd: str = " t11") -> list[list[dict]]:
+    """A search over random numbers, kept and dropped as beam search does; `odd` is a token of the second step."""
     random, found, totals = np.random.default_rng(0), [], [0.0]
     for step in range(steps):
         options = sorted(
@@ -101,7 +101,7 @@ def _beams(steps: int = 12, width: int = 4) -> list[list[dict]]:
         found.append(
             [
                 {
-                    "token": LONG if step == i == 1 else f" t{step}{i}",
+                    "token": odd if step == i == 1 else f" t{step}{i}",
                     "log_prob": logp,
                     "parent": parent,
                     "kept": i < width,
@@ -392,7 +392,10 @@ def _trajectory_states(at) -> Iterator[None]:
 SAMPLES = {
     "attention": Sample(_attention, ("svg text", 45), _attention_hostile, _attention_read, _attention_states),
     "branches": Sample(
-        lambda: branches.viewer(_beams(), prompt="Go").data, ("svg text", 188), _branches_hostile, _branches_read
+        lambda: branches.viewer(beams(12, odd=LONG), prompt="Go").data,
+        ("svg text", 188),
+        _branches_hostile,
+        _branches_read,
     ),
     "flow": Sample(
         lambda: _flow({"DDIM": flow.Run(_WAY, _GUESSES, "No dice."), "DDPM": flow.Run(_WAY[:, ::-1], _GUESSES)}),

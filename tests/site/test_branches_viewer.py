@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from viewer_samples import beams
 
 from bookkit.viewers import branches
 
@@ -22,24 +23,6 @@ STEPS = [
     [one(" y", -0.1, 1), one(" z", -1.4, 0), one(" x", -1.5, 0, kept=False)],
     [one(" s", -0.2, 0), one(" t", -0.3, 0), one(" u", -2.0, 1, kept=False)],
 ]
-
-
-def beams(steps=8, width=4, seed=0):
-    """A search over random numbers, kept and dropped as beam search does."""
-    random, found, totals = np.random.default_rng(seed), [], [0.0]
-    for step in range(steps):
-        options = sorted(
-            ((total + logp, logp, parent) for parent, total in enumerate(totals) for logp in -random.gamma(1, 1.5, 6)),
-            reverse=True,
-        )[: 2 * width]
-        found.append(
-            [
-                one(f" t{step}{i}", logp, parent if step else None, kept=i < width)
-                for i, (_, logp, parent) in enumerate(options)
-            ]
-        )
-        totals = [total for total, _, _ in options[:width]]
-    return found
 
 
 @pytest.fixture
@@ -120,7 +103,7 @@ def test_play_and_reduced_motion(show):
 
 
 def test_the_best_text_is_the_one_of_highest_total(show):
-    steps = beams()
+    steps = beams(8)
     page = show(steps).page
     for step in range(len(steps)):
         page.evaluate(f"{HOST}.bookkit.unfold({step})")
