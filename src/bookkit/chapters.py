@@ -13,11 +13,14 @@ from nbformat import NotebookNode
 from bookkit import notebooks
 from bookkit.errors import BookError
 
-WORDS_A_MINUTE = 150
-LINES_A_MINUTE = 10
+WORDS_A_MINUTE = 200
+LINES_A_MINUTE = 8
+FIRST_WORDS, FIRST_LINES = 150, 10  # of a chapter in its first edition, which is read in full, folded cells too
 
 _KINDS = {"number": int, "title": str, "hours": (int, float), "needs": list, "description": str}
 _OUTCOMES = "## You will be able to"
+_HEADING = re.compile(r"(?m)^## ([^:\n]+)")
+_FOLDED = {"hide-input", "hide-cell", "remove-input"}
 _EXERCISE_CODE = {"exercise-solution", "exercise-check"}
 
 
@@ -82,12 +85,55 @@ def _outcomes(notebook: NotebookNode) -> tuple[str, ...]:
     return tuple(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(item.split())).rstrip(".;") for item in items)
 
 
-def estimated_hours(notebook: NotebookNode) -> float:
-    """The hours that a chapter takes, to the half hour: 150 words of its text and ten lines of its code a minute.
+def edition(notebook: NotebookNode) -> int:
+    """1, or 2 for a chapter whose core path is kept short (CONTRIBUTING.md, "Write")."""
+    return notebook.metadata.get("bookkit", {}).get("chapter", {}).get("edition", 1)
 
-    The code of solutions and checks is not counted, nor is the time for doing the exercises.
+
+def part(notebook: NotebookNode, first: str, last: str | None = None) -> list[NotebookNode]:
+    """The cells from the one with the heading ``## first`` down to the one with ``## last``, which is not among them."""
+    found, inside = [], False
+    for cell in notebook.cells:
+        names = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []
+        if last in names:
+            break
+        inside |= first in names
+        if inside:
+            found.append(cell)
+    return found
+
+
+def core(notebook: NotebookNode) -> list[NotebookNode]:
+    """The cells of the core path of a second edition: all but the set-up, the exercises and "Going deeper"."""
+    apart = [*part(notebook, "Set-up", "See it"), *part(notebook, "Exercises")]
+    ids = {cell.id for cell in apart}
+    return [cell for cell in notebook.cells if cell.id not in ids]
+
+
+def folded(cell: NotebookNode) -> bool:
+    """Whether a reader meets only what a code cell shows."""
+    return bool(_FOLDED & set(notebooks.tags(cell)))
+
+
+def lines(cell: NotebookNode) -> int:
+    """The lines of a cell that are not empty."""
+    return sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def minutes(words: int, visible_lines: int) -> int:
+    """What reading takes: 200 words of text and eight lines of code a minute."""
+    return round(words / WORDS_A_MINUTE + visible_lines / LINES_A_MINUTE)
+
+
+def estimated_hours(notebook: NotebookNode) -> float:
+    """The hours that a chapter's core path takes, to the quarter of an hour; see `minutes`.
+
+    A chapter in its first edition has no core path: all its text and code count, except solutions and checks, at 150
+    words and ten lines a minute, to the half hour. The time for doing the exercises is not counted.
     """
-    words = sum(len(cell.source.split()) for cell in notebook.cells if cell.cell_type == "markdown")
-    code = [c for c in notebook.cells if c.cell_type == "code" and not _EXERCISE_CODE & set(notebooks.tags(c))]
-    lines = sum(bool(line.strip()) for cell in code for line in cell.source.splitlines())
-    return max(1, round((words / WORDS_A_MINUTE + lines / LINES_A_MINUTE) / 30)) / 2
+    cells = core(notebook) if edition(notebook) == 2 else notebook.cells
+    words = sum(len(cell.source.split()) for cell in cells if cell.cell_type == "markdown")
+    code = [c for c in cells if c.cell_type == "code" and not _EXERCISE_CODE & set(notebooks.tags(c))]
+    if edition(notebook) == 2:
+        return max(1, round(minutes(words, sum(lines(c) for c in code if not folded(c))) / 15)) / 4
+    return max(1, round((words / FIRST_WORDS + sum(map(lines, code)) / FIRST_LINES) / 30)) / 2

@@ -1,7 +1,8 @@
 """The book's matplotlib style, and figures that follow the page's theme.
 
 A figure becomes inline SVG whose colours are CSS variables, so that one picture is legible on light
-and on dark paper, stays sharp on a phone, and carries its alternative text with it.
+and on dark paper, stays sharp on a phone, and carries its alternative text with it. A table becomes one that
+scrolls within its own box.
 """
 
 import base64
@@ -10,12 +11,16 @@ import io
 import itertools
 import re
 import warnings
+from typing import TYPE_CHECKING
 
 import matplotlib
 import matplotlib.pyplot as plt
 from IPython.display import HTML, DisplayHandle, display
 from matplotlib.figure import Figure
 from PIL import Image
+
+if TYPE_CHECKING:
+    import pandas
 
 # Okabe and Ito's colour-blind-safe colours; each means the same in every figure of the book.
 BLUE = "#0072b2"  # data and tokens
@@ -146,6 +151,23 @@ def show(figure: Figure, alt: str, handle: DisplayHandle | None = None) -> None:
     else:
         handle.update(shown)
     plt.close(figure)
+
+
+def table(frame: "pandas.DataFrame", caption: str, form: str = "{:.2f}", index: bool = True) -> None:
+    """Display a table with its caption; text in it is escaped, and on a phone it scrolls within its own box.
+
+    Args:
+        frame: the rows and columns.
+        caption: what they are, in a sentence; plain text.
+        form: how a number that is not whole is written.
+        index: whether the rows' names are shown.
+    """
+    body = frame.to_html(border=0, classes="book-table", float_format=form.format, index=index)
+    name = html.escape(caption)
+    box = f'<div class="table-scroll" tabindex="0" role="group" aria-label="Table: {name}">'
+    shown = f'<figure class="book-table-figure">{box}{body}</div><figcaption>{name}</figcaption></figure>'
+    plain = f"{caption}\n{frame.to_string(float_format=form.format, index=index)}"
+    display({"text/html": shown, "text/plain": plain}, raw=True)
 
 
 def save(figure: Figure, path, alt: str) -> None:

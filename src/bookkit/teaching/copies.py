@@ -7,10 +7,11 @@ from nbformat import NotebookNode
 from bookkit.errors import BookError
 from bookkit.files import write_text
 from bookkit.notebooks import dumps, read, stripped, tags
-from bookkit.teaching.exercises import NEEDED_TAG, Exercise, cut, exercises
+from bookkit.teaching.exercises import ANSWER, NEEDED_TAG, WRITTEN, Exercise, cut, exercises, tasks
 
 SOLUTION_TAGS = ("hide-input", "exercise-solution")
 ANSWER_TAG = "exercise-answer"
+YOUR_ANSWER = "*Your answer, in this cell:*"
 SETUP_HEADING = "## Set-up"
 EXERCISES_HEADING = "## Exercises"
 
@@ -18,7 +19,7 @@ EXERCISES_HEADING = "## Exercises"
 def student_copy(path: str | Path, out: str | Path | None = None, handout: bool = False) -> Path:
     """Write the copy of a chapter that students get, and return where it is.
 
-    Solutions become starters, outputs and hidden tests go. With `handout`, only the title, the set-up, the
+    Solutions become starters; outputs, hidden tests and the answers of written exercises go. With `handout`, only the title, the set-up, the
     cells that exercises need and the exercises themselves stay. The copy belongs beside the chapter, where
     its links lead somewhere; it goes to ``_build/student/`` unless `out` says otherwise: a notebook's name,
     or a folder, which is made where it is missing. A copy that somebody has worked in is never overwritten.
@@ -34,6 +35,9 @@ def student_copy(path: str | Path, out: str | Path | None = None, handout: bool 
     for exercise in found:
         _blank(exercise.solution, exercise.starter)
         exercise.check.source = cut(exercise.check, "HIDDEN TESTS", path.name)
+    for task in tasks(notebook, path.name):
+        if task.kind in WRITTEN:
+            task.cell.source = f"{ANSWER.sub('', task.cell.source).rstrip()}\n\n{YOUR_ANSWER}"
     if handout:
         notebook.cells = _handout_cells(notebook.cells, found)
     text = dumps(stripped(notebook, path.name))
@@ -63,7 +67,8 @@ def _blank(solution: NotebookNode, starter: str) -> None:
 
 def _handout_cells(cells: list[NotebookNode], found: list[Exercise]) -> list[NotebookNode]:
     wanted = {cells[0].id} | {cell.id for cell in cells if NEEDED_TAG in tags(cell)}
-    wanted |= {part.id for exercise in found for part in (exercise.task, exercise.solution, exercise.check)}
+    wanted |= {part.id for exercise in found for part in (exercise.solution, exercise.check)}
+    wanted |= {cell.id for cell in cells if cell.metadata.get("bookkit", {}).get("role") == "task"}
     wanted |= {cell.id for cell in cells if cell.source.startswith(EXERCISES_HEADING)}
     inside = False
     for cell in cells:

@@ -10,6 +10,10 @@ reads a chapter as it is. An exercise is four things in this order:
 * the *check*: a code cell with ``grade_id`` "<id>-check" that asserts.
 
 Cells that exercises build on carry the tag ``needed-by-exercises`` and stand above the first exercise.
+
+A *written* exercise asks for words, a prediction or an open piece of work. It is a task alone, with
+``bookkit.kind`` one of `WRITTEN`; a folded ``<details class="answer">`` holds the answer or an example of one,
+and whatever is to be marked has a folded ``<details class="rubric">``.
 """
 
 import ast
@@ -23,6 +27,9 @@ from bookkit.errors import BookError
 from bookkit.notebooks import tags
 
 NEEDED_TAG = "needed-by-exercises"
+WRITTEN = ("predict", "explain", "open")
+ANSWER = re.compile(r'<details class="answer">.*?</details>\n*', re.DOTALL)
+RUBRIC = '<details class="rubric">'
 
 _TASK = re.compile(r"### Exercise (\d+)\. (\S.*)")
 _FENCE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -43,20 +50,50 @@ class Exercise:
     examples: tuple[doctest.Example, ...]
 
 
+@dataclass(frozen=True)
+class Task:
+    """What an exercise asks: its Markdown cell, and its kind ("code", or one of `WRITTEN`)."""
+
+    id: str
+    number: int
+    title: str
+    kind: str
+    cell: NotebookNode
+
+
+def tasks(notebook: NotebookNode, name: str = "the notebook") -> list[Task]:
+    """What all exercises of a chapter ask, in order; BookError names the first cell that breaks the conventions."""
+    found = []
+    for cell in notebook.cells:
+        said = cell.metadata.get("bookkit", {})
+        if said.get("role") != "task":
+            continue
+        number, title = _heading(cell, name)
+        if number != len(found) + 1:
+            raise _broken(name, cell, f"is exercise {number} in place {len(found) + 1}; number them in order")
+        if not said.get("exercise"):
+            raise _broken(name, cell, 'has no id; add "exercise" to its "bookkit" metadata')
+        kind = said.get("kind", "code")
+        if kind not in ("code", *WRITTEN):
+            raise _broken(name, cell, f'is of the kind "{kind}"; choose code, {", ".join(WRITTEN)}')
+        if kind == "predict" and not ANSWER.search(cell.source):
+            raise _broken(name, cell, 'asks to predict and has no folded <details class="answer">; add it')
+        if kind in ("explain", "open") and RUBRIC not in cell.source:
+            raise _broken(name, cell, f"asks for words and has no folded {RUBRIC}; add it")
+        found.append(Task(said["exercise"], number, title, kind, cell))
+    return found
+
+
 def exercises(notebook: NotebookNode, name: str = "the notebook") -> list[Exercise]:
-    """All exercises of a chapter in order; BookError names the first cell that breaks the conventions."""
+    """The exercises of a chapter that a check marks; BookError names the first cell that breaks the conventions."""
     graded = _graded_cells(notebook, name)
     position = {cell.id: index for index, cell in enumerate(notebook.cells)}
+    asked = tasks(notebook, name)
     found = []
-    for task in notebook.cells:
-        if task.metadata.get("bookkit", {}).get("role") != "task":
+    for one in asked:
+        if one.kind in WRITTEN:
             continue
-        number, title = _heading(task, name)
-        if number != len(found) + 1:
-            raise _broken(name, task, f"is exercise {number} in place {len(found) + 1}; number them in order")
-        key = task.metadata.bookkit.get("exercise")
-        if not key:
-            raise _broken(name, task, 'has no id; add "exercise" to its "bookkit" metadata')
+        task, key = one.cell, one.id
         solution = graded.pop(f"{key}-solution", None)
         check = graded.pop(f"{key}-check", None)
         for part, cell in (("solution", solution), ("check", check)):
@@ -69,11 +106,11 @@ def exercises(notebook: NotebookNode, name: str = "the notebook") -> list[Exerci
         examples = tuple(_examples(starter))
         if len(examples) < 2:
             raise _broken(name, task, "shows fewer than two examples; add doctests to the starter's docstring")
-        found.append(Exercise(key, number, title, task, starter, solution, check, examples))
+        found.append(Exercise(key, one.number, one.title, task, starter, solution, check, examples))
     for cell in graded.values():
         raise _broken(name, cell, "belongs to no exercise; name it after a task or drop its nbgrader metadata")
-    if found:
-        for cell in notebook.cells[position[found[0].task.id] :]:
+    if asked:
+        for cell in notebook.cells[position[asked[0].cell.id] :]:
             if NEEDED_TAG in tags(cell):
                 raise _broken(name, cell, f"carries {NEEDED_TAG} below the first exercise; move it above")
     return found
