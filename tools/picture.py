@@ -44,7 +44,7 @@ def main() -> None:
             sys.exit(
                 f"picture: the page does not show {SHOWN!r}: change README's words about its picture, and this tool."
             )
-        page.locator("#try-it").evaluate("section => window.scrollTo(0, section.offsetTop - 60)")
+        page.locator("#see-it").evaluate("section => window.scrollTo(0, section.offsetTop - 60)")
         page.screenshot(path=PICTURE)
         chromium.close()
     print(f"picture: {PICTURE.relative_to(ROOT)}, {PICTURE.stat().st_size / 1000:.0f} kB")
