@@ -62,8 +62,8 @@ function mount(root, data, host) {
   table.append(thead, body);
   const said = el("p", "bk-NAME-said"), speech = speaker(), main = el("div", "bk-NAME-main");
   main.append(left.side, right.side);
-  left.side.append(controls);
-  right.side.append(table, said);
+  left.side.append(controls, table);
+  right.side.append(said);
   box.append(top, main, speech.node);
   root.append(box);
 
