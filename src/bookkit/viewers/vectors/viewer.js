@@ -46,13 +46,9 @@ function mount(root, data, host) {
   const numbers = el("dl", "bk-NAME-numbers"), value = {}, aside = {};
   for (const name of ["angle", "cosine", "dot product", "distance", "lengths"]) {
     value[name] = el("dd");
-    aside[name] = el("span");
+    aside[name] = el("dd", "bk-NAME-aside");
     value[name].dataset.name = name;
-    const row = el("dd");
-    row.style.textAlign = "start";
-    row.style.fontWeight = "400";
-    row.append(aside[name]);
-    numbers.append(el("dt", null, name), value[name], row);
+    numbers.append(el("dt", null, name), value[name], aside[name]);
   }
   main.append(plane, numbers);
   box.append(top, main, el("p", "bkv-note", "Drag a tip, or reach it with the Tab key and move it with the arrow keys; Shift makes the steps larger."), speech.node);
@@ -81,13 +77,14 @@ function mount(root, data, host) {
   function draw() {
     const found = measures(), none = Number.isNaN(found.cosine), c = sign(found.cosine);
     now.tips.forEach(([x, y], i) => {
-      const g = handles[i], left = x < -0.6 * data.reach;
+      const g = handles[i], name = g.lastChild, long = found.long[i] || 1, edge = 0.86 * data.reach;
       shafts[i].setAttribute("d", `M${MIDDLE} ${MIDDLE}L${px(x).toFixed(1)} ${py(y).toFixed(1)}`);
       g.setAttribute("transform", `translate(${px(x).toFixed(1)} ${py(y).toFixed(1)})`);
-      const name = g.lastChild;
-      name.setAttribute("x", left ? 13 : x > 0.6 * data.reach ? -13 : 13);
-      name.setAttribute("text-anchor", x > 0.6 * data.reach ? "end" : "start");
-      name.setAttribute("y", y > 0.85 * data.reach ? 26 : -12);
+      // The name stands beyond the tip, or before it where the plane ends.
+      const beyond = Math.max(Math.abs(x), Math.abs(y)) > edge ? -1 : 1;
+      name.setAttribute("x", (beyond * 22 * x / long).toFixed(1));
+      name.setAttribute("y", (6 - beyond * 22 * y / long).toFixed(1));
+      name.setAttribute("text-anchor", x * beyond > 0.3 * long ? "start" : x * beyond < -0.3 * long ? "end" : "middle");
       g.setAttribute("aria-label", `Tip of ${data.names[i]}`);
       g.setAttribute("aria-valuenow", Math.round(Math.atan2(y, x) * 180 / Math.PI));
       g.setAttribute("aria-valuetext", `${sign(x)}, ${sign(y)}`);
@@ -107,7 +104,7 @@ function mount(root, data, host) {
     aside.cosine.textContent = none ? "" : "the same, whatever the lengths";
     aside["dot product"].textContent = none ? "" : `${sign(found.long[0])} × ${sign(found.long[1])} × ${c}`;
     aside.distance.textContent = now.one ? `squared: 2 − 2 × ${c}` : "the dashed line";
-    aside.lengths.textContent = data.short.join(" and ");
+    aside.lengths.textContent = `of ${data.short.join(" and ")}`;
   }
   function tell() {
     const found = measures();
