@@ -100,7 +100,7 @@ function mount(root, data, host) {
     value["dot product"].textContent = sign(found.dot);
     value.distance.textContent = sign(found.distance);
     value.lengths.textContent = found.long.map((v) => sign(v)).join(" and ");
-    aside.angle.textContent = none ? "a vector of length 0 has no direction" : found.angle > 90.5 ? "pointing apart" : found.angle < 89.5 ? "" : "a right angle";
+    aside.angle.textContent = none ? "a vector of length 0 has no direction" : found.angle > 90.5 ? "more than a right angle" : found.angle < 89.5 ? "less than a right angle" : "a right angle";
     aside.cosine.textContent = none ? "" : "the same, whatever the lengths";
     aside["dot product"].textContent = none ? "" : `${sign(found.long[0])} × ${sign(found.long[1])} × ${c}`;
     aside.distance.textContent = now.one ? `squared: 2 − 2 × ${c}` : "the dashed line";
