@@ -23,6 +23,7 @@ from bookkit.viewers import (
     sentence_map,
     tokens,
     trajectory,
+    vectors,
 )
 
 LONG = "a" * 60
@@ -415,6 +416,31 @@ def _trajectory_states(at) -> Iterator[None]:
     yield
 
 
+# ------------------------------------------------------------------ vectors
+
+
+def _vectors() -> str:
+    return vectors.viewer((3, 1), (-1, 4), names=(LONG, "مرحبا"), alt="Two vectors, nearly at a right angle.").data
+
+
+def _vectors_hostile(texts: Sequence[str]) -> str:
+    return vectors.viewer((1, 2), (2, 1), names=(texts[0], texts[-1]), title=texts[0], alt=texts[0]).data
+
+
+def _vectors_read(page, texts: Sequence[str]) -> None:
+    tips = page.get_by_role("slider")
+    assert tips.count() == 2
+    for tip, text in zip(tips.all(), (texts[0], texts[-1]), strict=True):
+        tip.press("ArrowUp")
+        assert tip.get_attribute("aria-label") == f"Tip of {text}"
+
+
+def _vectors_states(at) -> Iterator[None]:
+    yield
+    at.get_by_role("radio", name="Both of length 1").check()
+    yield
+
+
 SAMPLES = {
     "attention": Sample(_attention, ("svg text", 45), _attention_hostile, _attention_read, _attention_states),
     "branches": Sample(
@@ -445,5 +471,6 @@ SAMPLES = {
     ),
     "tokens": Sample(_tokens, (".bk-tokens-p", 42), _tokens_hostile, _tokens_read, _tokens_states),
     "trajectory": Sample(_trajectory, ("img", 1), _trajectory_hostile, _trajectory_read, _trajectory_states),
+    "vectors": Sample(_vectors, ("svg circle", 2), _vectors_hostile, _vectors_read, _vectors_states),
 }
 """Every viewer's sample, by the name of its folder."""

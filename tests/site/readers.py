@@ -13,8 +13,15 @@ def a_reader_types_into_chapter_02(visit):
     assert took["pieces"] > 2000
 
 
-def a_reader_searches_the_map_of_chapter_03(visit):
+def a_reader_turns_a_vector_and_searches_the_map_of_chapter_03(visit):
     page = visit.page
+    measured = "document.querySelector('.bookkit-vectors').bookkit.measures()"
+    assert round(page.evaluate(measured)["cosine"], 2) == 0.96
+    tip = page.get_by_role("slider", name="Tip of a")
+    tip.focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    assert tip.get_attribute("aria-valuetext") == "2.50, 4.00"
+    assert page.evaluate(measured)["dot"] == 22
     rest(page)
     assert chosen(page) == "vulture" and page.locator(".bk-sentence_map-live circle").count() == 400
     field = page.get_by_label("Search the definitions")
@@ -141,7 +148,7 @@ def a_reader_compares_searches_in_chapter_14(visit):
 
 READERS = {
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
-    "notebooks/03_embeddings.html": a_reader_searches_the_map_of_chapter_03,
+    "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
     "notebooks/05_gpt_from_scratch.html": a_reader_moves_through_the_training_of_chapter_05,
     "notebooks/07_gpt2_generation.html": a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07,
