@@ -79,8 +79,8 @@ def _attention_hostile(texts: Sequence[str]) -> str:
 def _attention_read(page, texts: Sequence[str]) -> None:
     queries = page.get_by_role("listbox", name="Queries").get_by_role("option")
     assert "<script>window.__pwned·=·true</script>" in queries.all_text_contents()
-    for query in queries.all():
-        query.hover()
+    for row in queries.all():
+        row.hover()
 
 
 def _attention_states(at) -> Iterator[None]:

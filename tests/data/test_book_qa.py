@@ -169,27 +169,30 @@ def test_counts(items, answerable):
 # --- the book -----------------------------------------------------------------------------------------------
 
 
+OUTDATED = 1 / 4  # of all gold passages; above that, chapter 14 speaks of another book than the one it stands in
+
+
 def test_gold_passages_stand_in_the_book(answerable, book, frozen):
     """Edits of the book show here: mend the anchor or the quote, or the question where its answer has gone.
 
-    A question is a source of chapter 14's records, so it cannot change whenever a figure does. Some may therefore be
-    answered by the frozen text alone, of which those records speak; when they are many, make that text anew.
+    A question is a source of chapter 14's records, so it cannot change whenever a figure or a section does. Some may
+    therefore be answered by the frozen text alone, of which those records speak. They are printed; when they are many,
+    make that text, the questions and the records anew.
     """
     lost, outdated = [], []
     golds = [(item["id"], gold) for item in answerable for gold in item["gold"]]
     for name, gold in golds:
         assert gold.keys() == {"document", "anchor", "quote", "part"}, name
-        where = f"{name}: {gold['document']}#{gold['anchor']}"
-        place = gold["document"], gold["anchor"]
-        held = [flat(gold["quote"]) in flat(text[place].text()) for text in (book, frozen) if place in text]
-        if place not in book:
-            lost.append(f"{where} leads to no heading")
-        elif not any(held):
-            lost.append(f"{where} does not hold {gold['quote']!r}")
+        place, quote = (gold["document"], gold["anchor"]), flat(gold["quote"])
+        held = [place in text and quote in flat(text[place].text()) for text in (book, frozen)]
+        where = f"{name}: {gold['document']}#{gold['anchor']}, {gold['quote']!r}"
+        if not any(held):
+            lost.append(where)
         elif not held[0]:
-            outdated.append(f"{where} holds {gold['quote']!r} in the frozen text only")
-    assert not lost, "\n".join(lost)
-    assert len(outdated) < len(golds) / 20, "\n".join(outdated)
+            outdated.append(where)
+    print(f"{len(outdated)} of {len(golds)} gold passages stand in the frozen text only")
+    assert not lost, "neither the book nor its frozen text holds:\n" + "\n".join(lost)
+    assert len(outdated) <= OUTDATED * len(golds), "\n".join(outdated)
 
 
 def test_quotes_are_short(answerable):
