@@ -27,7 +27,7 @@ def box(ax: Axes, x: float, y: float, text: str, width: float = 1.2, height: flo
     corner = (x - width / 2, y - height / 2)
     style = {"facecolor": to_rgba(color, 0.12), "edgecolor": color, "linewidth": 1.4}
     ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.08", **style))
-    ax.text(x, y, text, ha="center", va="center", fontsize=10, linespacing=1.25)
+    ax.text(x, y, text, ha="center", va="center", multialignment="center", fontsize=10, linespacing=1.25)
 
 
 def arrow(
@@ -77,7 +77,7 @@ def matrix(
     largest = np.nanmax(np.abs(values)) or 1.0
     for (row, column), value in np.ndenumerate(values):
         left, bottom = x + column * cell, y - (row + 1) * cell
-        strength = 0.0 if np.isnan(value) else 0.75 * abs(value) / largest
+        strength = 0.0 if np.isnan(value) else 0.5 * abs(value) / largest  # darker, and dark paper hides the number
         ax.add_patch(Rectangle((left, bottom), cell, cell, facecolor=to_rgba(color, strength), edgecolor=INK, lw=0.6))
         if form and not np.isnan(value):
             ax.text(left + cell / 2, bottom + cell / 2, form.format(value), ha="center", va="center", fontsize=8.5)

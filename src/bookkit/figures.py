@@ -163,11 +163,34 @@ def table(frame: "pandas.DataFrame", caption: str, form: str = "{:.2f}", index: 
         index: whether the rows' names are shown.
     """
     body = frame.to_html(border=0, classes="book-table", float_format=form.format, index=index)
+    body = _with_words_at_the_left(body, [_holds_words(frame.iloc[:, place]) for place in range(frame.shape[1])])
     name = html.escape(caption)
     box = f'<div class="table-scroll" tabindex="0" role="group" aria-label="Table: {name}">'
     shown = f'<figure class="book-table-figure">{box}{body}</div><figcaption>{name}</figcaption></figure>'
     plain = f"{caption}\n{frame.to_string(float_format=form.format, index=index)}"
     display({"text/html": shown, "text/plain": plain}, raw=True)
+
+
+def _holds_words(column: "pandas.Series") -> bool:
+    """Whether a column is to be read as text, not compared as numbers."""
+    return any(isinstance(value, str) and re.search(r"[^\W\d_]{4}", value) for value in column)
+
+
+def _with_words_at_the_left(body: str, words: list[bool]) -> str:
+    """The HTML of a table whose columns of words, and their heads, have the class ``words``."""
+
+    def row(match: re.Match) -> str:
+        cells = re.findall(r"<t[hd]", match[0])
+        offset = len(cells) - len(words)  # the rows' own names come first
+        places = itertools.count(-offset)
+
+        def cell(found: re.Match) -> str:
+            place = next(places)
+            return f'{found[0]} class="words"' if place >= 0 and words[place] else found[0]
+
+        return re.sub(r"<t[hd]", cell, match[0]) if offset >= 0 else match[0]
+
+    return re.sub(r"<tr.*?</tr>", row, body, flags=re.DOTALL)
 
 
 def save(figure: Figure, path, alt: str) -> None:

@@ -3,11 +3,13 @@
 import base64
 import io
 import re
+import unittest.mock
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
@@ -102,3 +104,15 @@ def test_show_replaces_the_output_of_a_handle(figure, monkeypatch):
 def test_save_writes_the_words_too(figure, tmp_path):
     figures.save(figure, tmp_path / "line.svg", alt="A rising line")
     assert 'aria-label="A rising line"' in (tmp_path / "line.svg").read_text(encoding="utf-8")
+
+
+def test_a_table_says_what_it_is_and_escapes_text():
+    frame = pandas.DataFrame({"what": ["<b>one</b>", "two words"], "how much": [1.25, 2.0]}, index=["a", "b"])
+    shown = []
+    with unittest.mock.patch("bookkit.figures.display", lambda data, raw: shown.append(data)):
+        figures.table(frame, "Things & their sizes", form="{:.1f}")
+    (data,) = shown
+    assert "&lt;b&gt;one&lt;/b&gt;" in data["text/html"] and "<b>" not in data["text/html"]
+    assert 'aria-label="Table: Things &amp; their sizes"' in data["text/html"]
+    assert data["text/html"].count('class="words"') == 3, "the head and two cells of the one column of words"
+    assert ">1.2<" in data["text/html"] and "Things & their sizes" in data["text/plain"] and "1.2" in data["text/plain"]
