@@ -18,6 +18,7 @@ from bookkit.viewers import (
     flow,
     learning,
     next_token,
+    query,
     retrieval,
     sentence_map,
     tokens,
@@ -229,6 +230,31 @@ def _next_token_states(at) -> Iterator[None]:
     yield
 
 
+# ------------------------------------------------------------------ query
+
+
+def _query(names: Sequence[str] = ("Mary", LONG, "مرحبا"), **options) -> str:
+    shown = {"axes": ("doer", LONG), "alt": "A query among three keys.", **options}
+    return query.viewer(names, [(2, 0), (0, 0), (0, -2)], [(8, 0), (0, 0), (0, 8)], query=(2, 1), **shown).data
+
+
+def _query_hostile(texts: Sequence[str]) -> str:
+    return _query((texts[0], *texts[-2:]), title=texts[0], alt=texts[0], axes=texts[1:3])
+
+
+def _query_read(page, texts: Sequence[str]) -> None:
+    assert page.get_by_role("rowheader").count() == 3
+    for slider in page.get_by_role("slider").all():
+        slider.press("End")
+
+
+def _query_states(at) -> Iterator[None]:
+    yield
+    for key in ("Home", "End"):
+        at.get_by_role("slider").first.press(key)
+        yield
+
+
 # ------------------------------------------------------------------ retrieval
 
 
@@ -412,6 +438,7 @@ SAMPLES = {
         _learning_states,
     ),
     "next_token": Sample(_next_token, ("svg rect", 15), _next_token_hostile, _next_token_read, _next_token_states),
+    "query": Sample(_query, ("svg text", 3), _query_hostile, _query_read, _query_states),
     "retrieval": Sample(_retrieval, ("li", 4), _retrieval_hostile, _retrieval_read, _retrieval_states),
     "sentence_map": Sample(
         _sentence_map, ("circle", 80), _sentence_map_hostile, _sentence_map_read, _sentence_map_states

@@ -91,7 +91,7 @@ def edition(notebook: NotebookNode) -> int:
 
 
 def part(notebook: NotebookNode, first: str, last: str | None = None) -> list[NotebookNode]:
-    """The cells from the one with the heading ``## first`` down to the one with ``## last``, which is not among them."""
+    """The cells from the one with the heading ``## first`` down to the one before that with ``## last``."""
     found, inside = [], False
     for cell in notebook.cells:
         names = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []

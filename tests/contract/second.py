@@ -145,7 +145,9 @@ def diagram(notebook: NotebookNode) -> Problems:
                 yield at(cell, f"is tagged {DIAGRAM_TAG} and draws nothing; use bookkit.diagrams")
             return
         if cell.cell_type == "markdown" and "$$" in cell.source:
-            yield at(cell, f"holds a formula before any diagram; draw the mechanism above it, in a cell tagged {DIAGRAM_TAG}")
+            yield at(
+                cell, f"holds a formula before any diagram; draw the mechanism above it, in a cell tagged {DIAGRAM_TAG}"
+            )
             return
     yield f"no cell of the core path is tagged {DIAGRAM_TAG}; draw how the mechanism works"
 

@@ -28,7 +28,14 @@ def a_reader_searches_the_map_of_chapter_03(visit):
     assert "of these 5" in page.locator(".bk-sentence_map-near-head").text_content()
 
 
-def a_reader_follows_an_induction_head_in_chapter_04(visit):
+def a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04(visit):
+    paper = visit.page.locator(".bookkit-query")
+    first = paper.evaluate("(host) => host.bookkit.weights()")
+    for axis in ("doer", "object"):
+        paper.get_by_role("slider", name=f"Query, {axis}").press("Home")
+    moved = paper.evaluate("(host) => host.bookkit.weights()")
+    print(f"weights of Mary, reads and letters at first {first['softmax']}, at the far corner {moved['softmax']}")
+    assert first["softmax"][0] > 0.7 and moved["softmax"][1] > 0.9 and abs(sum(moved["softmax"]) - 1) < 1e-9
     decoder, encoder = visit.page.locator(".bookkit-attention").all()
     sentence = "The ·rain ·fell ·on ·the ·garden , ·and ·Mary ·read .".split()
     queries = decoder.get_by_role("listbox", name="Queries").get_by_role("option")
@@ -135,7 +142,7 @@ def a_reader_compares_searches_in_chapter_14(visit):
 READERS = {
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_searches_the_map_of_chapter_03,
-    "notebooks/04_attention.html": a_reader_follows_an_induction_head_in_chapter_04,
+    "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
     "notebooks/05_gpt_from_scratch.html": a_reader_moves_through_the_training_of_chapter_05,
     "notebooks/07_gpt2_generation.html": a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07,
     "notebooks/09_diffusion_from_scratch.html": a_reader_lets_points_flow_in_chapter_09,

@@ -148,7 +148,7 @@ def test_unicode_of_browser_and_library(show):
 
 
 def test_speed_of_ten_thousand_characters(show):
-    """Reported; the bound is generous, because a slow machine is no defect."""
+    """Reported, not judged: a slow machine is no defect. What is asserted is that all of it becomes pieces."""
     varied = "".join(mixtures(500, seed=7)).replace("\r", "")[:10_000]
     prose = (" ".join(f"{word}{i % 97}" for i in range(100) for word in TEXT.split()))[:10_000]
     visit = show()
@@ -156,7 +156,7 @@ def test_speed_of_ten_thousand_characters(show):
         took = visit.page.evaluate(FEED, text)
         times = f"tokenized in {took['encode']:.1f} ms, drawn in {took['draw']:.1f} ms"
         print(f"10,000 characters, {name}: {times} ({took['pieces']} pieces)")
-        assert took["encode"] < 5_000
+        assert took["pieces"] > 1_000
 
 
 def test_static_picture_and_live_pieces_agree(show, merges):

@@ -15,6 +15,7 @@ from conftest import MINI, listed_chapters
 from nbformat import NotebookNode
 
 from bookkit import notebooks, teaching
+from bookkit.teaching.exercises import ANSWER
 
 WRONG_ANSWERS = Path(__file__).parent / "wrong_answers"
 KEYS = ("exercise", "misconception", "code")
@@ -107,6 +108,7 @@ def copy_problems(original: NotebookNode, copy: NotebookNode) -> list[str]:
     problems, before = [], {cell.id: cell for cell in original.cells}
     found = teaching.exercises(original)
     starters = {exercise.solution.id: exercise.starter for exercise in found}
+    written = {task.cell.id: task.cell.source for task in teaching.tasks(original) if task.kind != "code"}
     for cell in copy.cells:
         if cell.get("outputs"):
             problems.append(f"{cell.id} keeps outputs")
@@ -116,6 +118,13 @@ def copy_problems(original: NotebookNode, copy: NotebookNode) -> list[str]:
             folded = cell.metadata.get("jupyter") or {"hide-input", "exercise-solution"} & set(notebooks.tags(cell))
             if folded or "exercise-answer" not in notebooks.tags(cell):
                 problems.append(f"{cell.id} is no open cell for an answer")
+        if cell.id in written:
+            answer = ANSWER.search(written[cell.id])
+            if answer and answer[0].strip() in cell.source:
+                problems.append(f"{cell.id} holds the answer")
+            if "Your answer" not in cell.source:
+                problems.append(f"{cell.id} has no place for an answer")
+            continue
         expected = starters.get(cell.id, HIDDEN_TESTS.sub("", before[cell.id].source).rstrip("\n"))
         if cell.source.rstrip("\n") != expected:
             problems.append(f"{cell.id} holds another text than it should")

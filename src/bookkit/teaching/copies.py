@@ -19,10 +19,11 @@ EXERCISES_HEADING = "## Exercises"
 def student_copy(path: str | Path, out: str | Path | None = None, handout: bool = False) -> Path:
     """Write the copy of a chapter that students get, and return where it is.
 
-    Solutions become starters; outputs, hidden tests and the answers of written exercises go. With `handout`, only the title, the set-up, the
-    cells that exercises need and the exercises themselves stay. The copy belongs beside the chapter, where
-    its links lead somewhere; it goes to ``_build/student/`` unless `out` says otherwise: a notebook's name,
-    or a folder, which is made where it is missing. A copy that somebody has worked in is never overwritten.
+    Solutions become starters; outputs, hidden tests and the answers of written exercises go. With `handout`,
+    only the title, the set-up, the cells that exercises need and the exercises themselves stay. The copy belongs
+    beside the chapter, where its links lead somewhere; it goes to ``_build/student/`` unless `out` says otherwise: a
+    notebook's name, or a folder, which is made where it is missing. A copy that somebody has worked in is never
+    overwritten.
     """
     path = Path(path)
     notebook = read(path)
