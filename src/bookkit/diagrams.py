@@ -27,7 +27,10 @@ def box(ax: Axes, x: float, y: float, text: str, width: float = 1.2, height: flo
     corner = (x - width / 2, y - height / 2)
     style = {"facecolor": to_rgba(color, 0.12), "edgecolor": color, "linewidth": 1.4}
     ax.add_patch(FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.08", **style))
-    ax.text(x, y, text, ha="center", va="center", multialignment="center", fontsize=10, linespacing=1.25)
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        # One text a line: the page's letters are not as wide as those that matplotlib centres a block by.
+        ax.text(x, y + 0.18 * ((len(lines) - 1) / 2 - number), line, ha="center", va="center", fontsize=10)
 
 
 def arrow(
