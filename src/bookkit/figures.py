@@ -163,7 +163,7 @@ def table(frame: "pandas.DataFrame", caption: str, form: str = "{:.2f}", index: 
         index: whether the rows' names are shown.
     """
     body = frame.to_html(border=0, classes="book-table", float_format=form.format, index=index)
-    body = _with_words_at_the_left(body, [_holds_words(frame.iloc[:, place]) for place in range(frame.shape[1])])
+    body = _with_words_at_the_left(body, [_holds_words(column) for _, column in frame.items()])
     name = html.escape(caption)
     box = f'<div class="table-scroll" tabindex="0" role="group" aria-label="Table: {name}">'
     shown = f'<figure class="book-table-figure">{box}{body}</div><figcaption>{name}</figcaption></figure>'

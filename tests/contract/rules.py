@@ -90,26 +90,32 @@ def cells_above(notebook: NotebookNode, section: str) -> list[NotebookNode]:
     return notebook.cells
 
 
-def sections(notebook: NotebookNode) -> Problems:
-    """Every section of `SECTIONS` is there, once and in order, with the chapter's own in the middle."""
+def in_order(notebook: NotebookNode, wanted: tuple[str, ...]) -> Problems:
+    """Every section of `wanted` is there, once and in order, with the chapter's own where `OWN` stands."""
     found = [text for level, text in headings(markdown_of(notebook)) if level == 2]
-    fixed = [section for section in SECTIONS if section != OWN]
-    places = {name: [i for i, text in enumerate(found) if is_heading(text, name)] for name in fixed}
-    wrong = [name for name, where in places.items() if len(where) != 1]
+    fixed = [section for section in wanted if section != OWN]
+    where = {name: [i for i, text in enumerate(found) if is_heading(text, name)] for name in fixed}
+    wrong = [name for name, places in where.items() if len(places) != 1]
     for name in wrong:
-        yield f'the heading "## {name}" stands {len(places[name])} times; write it exactly once'
+        yield f'the heading "## {name}" stands {len(where[name])} times; write it exactly once'
     if wrong:
         return
-    order = [where[0] for where in places.values()]
+    order = [places[0] for places in where.values()]
     if order != sorted(order):
         yield f"the sections are out of order; bring them into this one: {', '.join(fixed)}"
         return
-    own = range(places["Set-up"][0] + 1, places["Try it"][0])
+    above, below = wanted[wanted.index(OWN) - 1], wanted[wanted.index(OWN) + 1]
+    own = range(where[above][0] + 1, where[below][0])
     if not own:
-        yield 'nothing stands between "## Set-up" and "## Try it"; write the chapter\'s own sections there'
+        yield f'nothing stands between "## {above}" and "## {below}"; write the chapter\'s own sections there'
     for index, text in enumerate(found):
         if index not in own and index not in order:
-            yield f'"## {text}" is out of place; put own sections between "## Set-up" and "## Try it"'
+            yield f'"## {text}" is out of place; put own sections between "## {above}" and "## {below}"'
+
+
+def sections(notebook: NotebookNode) -> Problems:
+    """The sections of a first edition."""
+    yield from in_order(notebook, SECTIONS)
 
 
 def objectives(notebook: NotebookNode) -> Problems:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from nbformat import NotebookNode
-from prose import CITATION, Page, headings, is_heading, markdown, markdown_cells, text_below
-from rules import at, markdown_of
+from prose import CITATION, Page, headings, markdown, markdown_cells, text_below
+from rules import OWN, at, in_order
 from syntax import calls, code_cells, drawing_cells, tree
 
 from bookkit.chapters import core, folded, lines, minutes, part
@@ -21,7 +21,6 @@ from bookkit.teaching import tasks
 
 Problems = Iterator[str]
 
-OWN = "…"
 SECTIONS = (
     "You will be able to",
     "You need",
@@ -43,8 +42,8 @@ DIAGRAM_TAG = "diagram"
 FOLDED_TAG = "hide-input"
 EXERCISE_TAGS = {"exercise-solution", "exercise-check"}
 
-# Words of the book's own that stood for the field's, and the term that says the same.
-STANDARD = {
+# Words of the book's own that stood for the field's, and the term that says the same. As names in code …
+NOT_IN_CODE = {
     "shares": "weights (of a softmax), or probabilities",
     "places": "positions",
     "powers": "exponentials",
@@ -55,6 +54,9 @@ STANDARD = {
     "bend": "activation",
     "felt": "attended",
     "said": "output",
+}
+# … and in prose, where most of the above are ordinary English.
+NOT_IN_PROSE = {
     "forger": "generator",
     "toll": "KL divergence",
     "rivals": "baselines",
@@ -63,8 +65,6 @@ STANDARD = {
     "turned back into floats": "dequantised",
     "leap": "closed-form noising",
 }
-# In prose these are ordinary English; only as names in code do they hide a standard term.
-CODE_ONLY = {"shares", "places", "powers", "tiny", "back", "dice", "bend", "felt", "said", "root_norm"}
 
 
 def words(cell: NotebookNode) -> int:
@@ -85,25 +85,8 @@ def measures(notebook: NotebookNode) -> dict[str, int]:
 
 
 def sections(notebook: NotebookNode) -> Problems:
-    """Every section of `SECTIONS` once, in order, with the chapter's own between "See it" and the folklore check."""
-    found = [text for level, text in headings(markdown_of(notebook)) if level == 2]
-    fixed = [section for section in SECTIONS if section != OWN]
-    where = {name: [i for i, text in enumerate(found) if is_heading(text, name)] for name in fixed}
-    wrong = [name for name, places in where.items() if len(places) != 1]
-    for name in wrong:
-        yield f'the heading "## {name}" stands {len(where[name])} times; write it exactly once'
-    if wrong:
-        return
-    order = [places[0] for places in where.values()]
-    if order != sorted(order):
-        yield f"the sections are out of order; bring them into this one: {', '.join(fixed)}"
-        return
-    own = range(where["See it"][0] + 1, where["Folklore check"][0])
-    if not own:
-        yield 'nothing stands between "## See it" and "## Folklore check"; write the chapter\'s own sections there'
-    for index, text in enumerate(found):
-        if index not in own and index not in order:
-            yield f'"## {text}" is out of place; put own sections between "## See it" and "## Folklore check"'
+    """The sections of a second edition."""
+    yield from in_order(notebook, SECTIONS)
 
 
 def core_size(notebook: NotebookNode) -> Problems:
@@ -194,12 +177,12 @@ def standard_words(notebook: NotebookNode) -> Problems:
         if cell.cell_type == "code":
             used = {node.id for node in ast.walk(tree(cell)) if isinstance(node, ast.Name)}
             used |= {node.arg for node in ast.walk(tree(cell)) if isinstance(node, ast.arg)}
-            found = used & set(STANDARD)
+            found = {word: term for word, term in (NOT_IN_CODE | NOT_IN_PROSE).items() if word in used}
         else:
             text = " ".join(Page(cell.source).blocks).lower()
-            found = {word for word in STANDARD.keys() - CODE_ONLY if re.search(rf"\b{word}\b", text)}
-        for word in sorted(found):
-            yield at(cell, f'says "{word}"; write {STANDARD[word]}')
+            found = {word: term for word, term in NOT_IN_PROSE.items() if re.search(rf"\b{word}\b", text)}
+        for word, term in found.items():
+            yield at(cell, f'says "{word}"; write {term}')
 
 
 def tables(notebook: NotebookNode) -> Problems:

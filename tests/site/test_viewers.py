@@ -127,3 +127,11 @@ def test_accessible_and_within_the_page(show, name, theme, width):
     ground = page.locator(f".bookkit-{name}").evaluate("(host) => getComputedStyle(host).backgroundColor")
     assert (int(ground.split("(")[1].split(",")[0]) < 80) is (theme == "dark")
     visit.assert_quiet()
+
+
+def test_axe_tells_of_letters_that_cannot_be_read(open_html):
+    """Outside code every letter is judged; code's colours are judged from the style sheet (test_pages.py)."""
+    pale = '<p style="color: #bbb; background: #fff">Nobody can read this.</p>'
+    with pytest.raises(AssertionError, match="color-contrast"):
+        assert_accessible(open_html(pale).page)
+    assert_accessible(open_html(f'<div class="highlight"><pre tabindex="0"><span>{pale}</span></pre></div>').page)
