@@ -1,15 +1,13 @@
-"""What chapter 12 cannot wait for: which weights an adapter works on, what merging leaves of it, and what four bits cost.
+"""What chapter 12 cannot wait for: what merging leaves of an adapter, and what four bits cost.
 
     python -m training.sweeps.qlora
 
 It can be interrupted: what is done stays in the work folder (QLORA_SWEEP_DIR or the cache), and the same command goes
 on. Everything is computed in float32. Kept are:
 
-- "grid": replies, by item, of adapters trained for STEPS steps on short items, beside weights in 16 bits or in NF4, each
-  asked on both; seeds SEEDS;
-- "merged": replies, by item, to every second test item, of the shipped adapter merged three ways, saved in 16 bits and loaded again: into what NF4
-  leaves of the weights ("dequantised"), into the weights that were never rounded ("unrounded"), and by peft inside a
-  4-bit model, which is rounded anew ("in four bits");
+- "merged": replies, by item, to every second test item, of the shipped adapter merged three ways, saved in 16 bits and
+  loaded again: into what NF4 leaves of the weights ("dequantised"), into the weights that were never rounded
+  ("unrounded"), and by peft inside a 4-bit model, which is rounded anew ("in four bits");
 - "text": mean nats a token of each passage of two kinds, for the chat model "unrounded", rounded by four codes of four
   bits, and "with the adapter" on NF4;
 - "plain": replies to everyday questions without and with the shipped adapter.
@@ -18,33 +16,24 @@ on. Everything is computed in float32. Kept are:
 import argparse
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import disable_progress_bars
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from torch import nn
 from torch.nn.functional import cross_entropy
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, set_seed
-from transformers.trainer_callback import PrinterCallback
-from trl import SFTConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 import bookkit
 from bookkit import paths, results
 from bookkit.four_bits import through_nf4
 from training import recipe
 from training.grounded_qa import base, data, evaluate, house, settings
-from training.grounded_qa.train import AnswerTrainer, conversations
 
 NAME = "qlora"
-SEEDS = (12, 13, 14)
-STEPS, BATCH, SHORT, RATE = 50, 4, 480, 0.001  # of the grid: steps, items a step, shortest items to draw from
-ASKED = 60  # the shortest test items, for the grid
 NEW_TOKENS = 20  # the longest right reply has 16
-WEIGHTS = ("nf4", "16 bits")
 INTO = ("dequantised", "unrounded", "in four bits")
 
 # Sixteen numbers that four bits may name, where the library has no table of its own.
@@ -75,13 +64,6 @@ PLAIN = {  # an everyday question, and what its answer must hold
 }
 
 OPTIONS = {"role": "chat", "tiny": None}
-
-
-def shortest(items: list[dict], number: int) -> list[dict]:
-    """The items with the shortest prompts, in letters, in their old order."""
-    lengths = [len(house.user(item["passages"], item["question"])) for item in items]
-    chosen = sorted(range(len(items)), key=lambda k: (lengths[k], k))[:number]
-    return [items[k] for k in sorted(chosen)]
 
 
 def on(weights: str, options: dict = OPTIONS) -> nn.Module:
@@ -125,41 +107,6 @@ def nats(model: nn.Module, tokenizer, text: str) -> float:
     """Mean surprise of a model at the tokens of a text."""
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     return cross_entropy(model(ids).logits[0, :-1].float(), ids[0, 1:]).item()
-
-
-def fit(items: list[dict], target: Path, weights: str, seed: int, steps: int = STEPS, options: dict = OPTIONS) -> None:
-    """Train an adapter and save it."""
-    disable_progress_bars()
-    set_seed(seed)
-    model, tokenizer = on(weights, options), base.load_tokenizer(options)
-    trainer = AnswerTrainer(
-        model=model,
-        args=SFTConfig(
-            output_dir=tempfile.mkdtemp(),
-            per_device_train_batch_size=BATCH,
-            max_steps=steps,
-            learning_rate=RATE,
-            lr_scheduler_type="linear",
-            warmup_steps=max(1, steps // 12),
-            max_length=512,
-            completion_only_loss=True,
-            gradient_checkpointing=False,
-            bf16=False,
-            use_cpu=True,
-            logging_steps=10,
-            save_strategy="no",
-            seed=seed,
-            disable_tqdm=True,
-            report_to="none",
-        ),
-        train_dataset=conversations(items),
-        processing_class=tokenizer,
-        peft_config=LoraConfig(task_type="CAUSAL_LM", r=8, lora_alpha=16, target_modules="all-linear"),
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    print(target.name, [round(entry["loss"], 2) for entry in trainer.state.log_history if "loss" in entry], flush=True)
-    trainer.save_model(str(target))
 
 
 def answers(model: nn.Module, items: list[dict], options: dict = OPTIONS, batch: int = 10) -> dict[str, str]:
@@ -207,26 +154,6 @@ def kept(path: Path, make: Callable[[], object]):
         recipe.write_json(path, make())
         print(f"done: {path.stem}", flush=True)
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def grid(items: dict[str, list[dict]], work: Path, seeds=SEEDS, steps: int = STEPS, options: dict = OPTIONS) -> dict:
-    """"trained on X" → "asked on Y" → seed → replies by item."""
-    train, asked = shortest(items["train"], SHORT), shortest(items["test"], ASKED)
-
-    def cell(trained: str, there: str, seed: int) -> dict[str, str]:
-        adapter = work / f"adapter {trained} {seed}"
-        if not (adapter / "adapter_model.safetensors").exists():
-            fit(train, adapter, trained, seed, steps, options)
-        return answers(PeftModel.from_pretrained(on(there, options), adapter).eval(), asked, options)
-
-    found: dict = {trained: {there: {} for there in WEIGHTS} for trained in WEIGHTS}
-    for seed in seeds:
-        for trained in WEIGHTS:
-            for there in WEIGHTS:
-                path = work / f"grid {trained} {there} {seed}.json"
-                made = kept(path, lambda t=trained, h=there, s=seed: cell(t, h, s))
-                found[trained][there][str(seed)] = made
-    return found
 
 
 def merged(items: list[dict], work: Path) -> dict[str, dict[str, str]]:
@@ -277,20 +204,17 @@ def main() -> None:
     args = parser.parse_args()
     work = recipe.work_folder("QLORA_SWEEP_DIR", "bookkit-training/qlora-sweep", args.work)
     work.mkdir(parents=True, exist_ok=True)
-    items = {split: data.rows(settings.DATA / f"{split}.jsonl") for split in ("train", "test")}
+    test = data.rows(settings.DATA / "test.jsonl")
     report = {
-        "steps": STEPS,
-        "batch": BATCH,
-        "text": kept(work / "text.json", lambda: text(items["test"])),
+        "text": kept(work / "text.json", lambda: text(test)),
         "plain": kept(work / "plain.json", plain),
-        "merged": merged(items["test"][::2], work),
-        "grid": grid(items, work),
+        "merged": merged(test[::2], work),
     }
     root = paths.root()
     inputs = ["training/sweeps/qlora.py", "training/grounded_qa/house.py", "src/bookkit/four_bits.py"]
-    inputs += [(settings.DATA / f"{split}.jsonl").relative_to(root).as_posix() for split in ("train", "test")]
+    inputs += [(settings.DATA / "test.jsonl").relative_to(root).as_posix()]
     inputs += [f"data/models/{base.SHIPPED}/adapter_model.safetensors", "data/corpora/pride_and_prejudice.txt"]
-    path = results.write(NAME, report, command=f"python -m training.sweeps.{NAME}", seeds=SEEDS, inputs=inputs)
+    path = results.write(NAME, report, command=f"python -m training.sweeps.{NAME}", seeds=[], inputs=inputs)
     print(f"written: {path}")
 
 
