@@ -120,7 +120,7 @@ def a_reader_moves_through_the_training_in_chapter_12(visit):
     viewer = visit.page.locator(".bookkit-learning")
     slider = viewer.get_by_role("slider", name="Stage of the training")
     surprise = []
-    for key, stage in (("Home", "before"), ("End", "the full run's adapter")):
+    for key, stage in (("Home", "before"), ("End", "after 8 steps")):
         slider.focus()
         visit.page.keyboard.press(key)
         label, nats = slider.get_attribute("aria-valuetext").split(", ")
