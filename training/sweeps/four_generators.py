@@ -38,7 +38,7 @@ LONG = 4  # times the steps of the one long run
 EARLY = 20  # the loss of this step is recorded, for the chapter to compute again
 T, NEIGHBOURS = 200, 5
 CALLS = (5, 10, 20, 50, 200)
-UNET_STEPS, UNET_RATE, UNET_BATCH = 1000, 0.003, 64
+UNET_STEPS, UNET_RATE, UNET_BATCH = 2000, 0.003, 64
 FILM, FRAMES = (3, 8, 5, 2, 6), 20  # the digits of the film, and its steps
 MOMENTA = (0.5, 0.9)  # of the GANs on the ring
 
@@ -171,7 +171,7 @@ class Block(nn.Module):
 class UNet(Diffusion):
     """The same task with convolutions: down to 2 × 2 pixels, up again, and across."""
 
-    def __init__(self, target: str = "v", c: int = 32):
+    def __init__(self, target: str = "v", c: int = 16):
         nn.Module.__init__(self)
         self.target = target
         self.condition = nn.Sequential(nn.Linear(32 + 10, 64), nn.SiLU())
@@ -480,7 +480,7 @@ def one_ring(momentum: float | None, seed: int) -> dict:
             found.append(clusters(net.sample(torch.Generator().manual_seed(1))))
 
     make = PointDiffusion if momentum is None else lambda: PointGAN(momentum)
-    net = fit(make, (ring,), 1000, 0.01, 128, seed, watch)
+    net = fit(make, (ring,), 1000, 0.003 if momentum is None else 0.01, 128, seed, watch)
     points = net.sample(torch.Generator().manual_seed(1))[:125]
     return {
         "momentum": momentum,
