@@ -122,7 +122,7 @@ def mend_code_cells(app, doctree) -> None:
         elif cell.get("hide_mode") != "input" or "{type}" not in str(cell.get("prompt_show", "")):
             continue
         elif "set-up" in cell.parent["ids"]:
-            folds = "the set-up"
+            folds = "the set-up for Colab" if "google.colab" in cell.astext() else "the set-up"
         else:
             folds = f"the code of this {what_it_makes(cell)}"
         cell["prompt_show"] = f"Show {folds}"

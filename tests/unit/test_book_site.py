@@ -60,10 +60,15 @@ def test_a_folded_cell_says_what_its_code_made(book_site, made):
 
 
 @pytest.mark.parametrize(
-    ("section", "classes", "folds"), [("set-up", [], "set-up"), ("x", ["tag_exercise-solution"], "solution")]
+    ("source", "section", "classes", "folds"),
+    [
+        ("n = 3", "set-up", [], "set-up"),
+        ('"google.colab" in sys.modules', "set-up", [], "set-up for Colab"),
+        ("n = 3", "x", ["tag_exercise-solution"], "solution"),
+    ],
 )
-def test_set_up_and_solution_fold_under_their_names(book_site, section, classes, folds):
-    code = nodes.container("", nodes.literal_block("", "n = 3", language="python"))
+def test_set_up_and_solution_fold_under_their_names(book_site, source, section, classes, folds):
+    code = nodes.container("", nodes.literal_block(source, source, language="python"))
     folded = {"nb_element": "cell_code", "hide_mode": "input", "prompt_show": "Show code cell {type}"}
     cell = nodes.container("", code, classes=classes, **folded)
     book_site.mend_code_cells(None, nodes.section("", cell, ids=[section]))
