@@ -5,6 +5,7 @@ The same fields serve two processor cores and a GPU; only their values differ.
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,7 +57,8 @@ class Config:
         precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
         subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
         pictures: what is trained on: "variants" of each combination (the first in usual size and place), "captions"
-            of each, and whether to "wiggle" them by a few pixels.
+            of each, whether to "wiggle" them by a few pixels (in the free layout: to compose them at random), and the
+            settings of the free "layout", if it is that.
         vae, text_encoder, unet, scheduler, judge, style_judge: what the libraries' own classes take.
         training: for each model, how it is trained.
         synthetic: whether plain shapes stand in for the emoji sets (for smoke runs).
@@ -99,15 +101,20 @@ def work_folder(name: str) -> Path:
     return recipe.cache_folder("POCKET_DIFFUSION_WORK", "bookkit/training/pocket_diffusion") / name
 
 
-def read(path: Path, work: Path | None = None) -> Config:
+def read(path: Path, work: Path | None = None, changes: Iterable[str] = ()) -> Config:
     """Read a configuration.
+
+    Args:
+        path: the JSON file.
+        work: the folder for what is made, else :func:`work_folder`.
+        changes: other values for single settings, such as "training.unet.batch=64".
 
     Raises:
         BookError: the file is missing or is not a configuration.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-        config = Config(**values)
+        config = Config(**recipe.changed(values, changes, Path(path).name))
     except FileNotFoundError:
         raise BookError(f"{path} is missing: name one of training/pocket_diffusion/configs/*.json.") from None
     except (ValueError, TypeError) as error:
@@ -123,6 +130,7 @@ def step_parser(description: str, minutes: bool = False, **options) -> argparse.
     parser.add_argument("--config", type=Path, default=HERE / "configs" / "cpu.json")
     parser.add_argument("--work", type=Path, help="folder for checkpoints and results (default: in the cache)")
     parser.add_argument("--smoke", action="store_true", help="the whole step at toy size, without network")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a setting")
     if minutes:
         parser.add_argument("--minutes", type=float, help="stop training after so long; the same command goes on")
     return parser
@@ -130,7 +138,7 @@ def step_parser(description: str, minutes: bool = False, **options) -> argparse.
 
 def from_arguments(args: argparse.Namespace) -> Config:
     """The configuration that a command line names."""
-    return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work)
+    return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work, args.set)
 
 
 def command(main) -> None:
