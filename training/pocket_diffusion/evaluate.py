@@ -33,36 +33,14 @@ import torch.nn.functional as F
 
 from bookkit import bootstrap
 from training import recipe
-from training.pocket_diffusion import data, export, judges, loop, masks
-from training.pocket_diffusion.captions import canonical, noun_phrase, plain
+from training.pocket_diffusion import data, export, judges, loop, masks, sheets
+from training.pocket_diffusion.captions import canonical
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
+from training.pocket_diffusion.sheets import sample
 from training.recipe import row
 
 MEASURES = ("subject_top1", "subject_top5", "style", "background", "all", "all_strict", "clip")
 LAYOUT = {"size": "size", "place": "place", "two": "two drawings", "both": "both subjects among five"}
-
-
-# --- sampling ---------------------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def sample(pipe, asked: list[tuple[str, int]], guidance: float, steps: int, batch: int) -> torch.Tensor:
-    """Generated pictures, float32 (n, 3, R, R) in [-1, 1], on the CPU.
-
-    Every picture has its own seeded generator, so that the batch's size changes nothing but rounding.
-
-    Args:
-        pipe: a StableDiffusionPipeline.
-        asked: (prompt, seed) for each picture.
-    """
-    pictures = []
-    for start in range(0, len(asked), batch):
-        chunk = asked[start : start + batch]
-        generators = [torch.Generator("cpu").manual_seed(seed) for _, seed in chunk]
-        output = pipe([prompt for prompt, _ in chunk], guidance_scale=guidance,
-                      num_inference_steps=steps, generator=generators, output_type="pt")  # fmt: skip
-        pictures.append(output.images.float().cpu() * 2 - 1)
-    return torch.cat(pictures)
 
 
 # --- scores -----------------------------------------------------------------------------------------------
@@ -124,24 +102,6 @@ def facing(images: torch.Tensor, pictures: list[data.Picture], sprites: data.Spr
     return {way or "undecided": seen.count(way) for way in ("as drawn", "mirrored", None)} | {
         "real": {"decided": len(right), "right": round(float(np.mean(right)), 4) if right else None}
     }
-
-
-def seeds_differ(pipe, sprites: data.Sprites, options: dict) -> tuple[dict, dict]:
-    """How far pictures of one prompt differ, with all traits "named" and with only the subject named ("open").
-
-    Returns:
-        {"named": [mean, lower, upper] of the root mean square difference, "open": …}, and {"named": (sentences,
-        pictures (prompts, seeds, 3, R, R)), "open": …}.
-    """
-    grid = options["grid"]
-    pictures = sprites.laid_out("placed", grid["sentences"], random.Random("grid"))
-    sentences = {"named": list(map(canonical, pictures)), "open": [noun_phrase(plain(p.subject)) for p in pictures]}
-    shown = {}
-    for name, prompts in sentences.items():
-        asked = [(prompt, seed) for prompt in prompts for seed in grid["seeds"]]
-        images = sample(pipe, asked, options["guidance"], options["steps"], options["batch"])
-        shown[name] = (prompts, images.view(len(prompts), len(grid["seeds"]), *images.shape[1:]))
-    return {name: with_interval(masks.spread(images)) for name, (_, images) in shown.items()}, shown
 
 
 def nearest_caption(asked: data.Picture, training: list[data.Picture]) -> data.Picture:
@@ -262,9 +222,9 @@ def evaluate(config: Config, quick: bool = False, models: Path | None = None, sa
     result["vae"] = {name: reconstruction(pipe.vae, sprites, pictures) for name, pictures in chosen.items()}
     if sprites.layout.groups:
         result["direction"] = facing(images["train"], chosen["train"], sprites)
-        result["seeds_differ"], grids = seeds_differ(pipe, sprites, options)
-        for name, (sentences, pictures) in grids.items():
-            write_grid(config, name, sentences, pictures)
+        grids = sheets.grids(pipe, sprites, options)
+        sheets.write_grids(config.work / "evaluation", grids)
+        result["seeds_differ"] = {name: with_interval(masks.spread(grid)) for name, (_, grid) in grids.items()}
     held = [images[name][: len(chosen[name])] for name in ("triple", "pair")]
     held += [sprites.composite(chosen[name], sprites.chance("near")) for name in ("triple", "pair")]
     distances = nearest_distances(held, sprites, training)
@@ -299,15 +259,6 @@ def write(config: Config, result: dict, images: dict, chosen: dict) -> None:
         sheet = data.contact_sheet(data.to_pil(images[name][:count]), 12, labels)
         sheet.save(folder / f"samples-{name}{suffix}.png")
     curves(config, folder)
-
-
-def write_grid(config: Config, name: str, sentences: list[str], pictures: torch.Tensor) -> None:
-    """``evaluation/grid-NAME.png``: a row for each sentence, a column for each seed (prompts, seeds, 3, R, R)."""
-    seeds = pictures.shape[1]
-    labels = [sentence if not seed else "" for sentence in sentences for seed in range(seeds)]
-    sheet = data.contact_sheet(data.to_pil(pictures.flatten(0, 1)), seeds, labels, whole=True)
-    (config.work / "evaluation").mkdir(parents=True, exist_ok=True)
-    sheet.save(config.work / "evaluation" / f"grid-{name}.png")
 
 
 def write_samples(config: Config, shown: list[tuple[str, int, torch.Tensor]]) -> None:

@@ -58,12 +58,12 @@ class PictureCode(torch.nn.Module):
         """
         super().__init__()
         self.text_encoder, self.weight = text_encoder, weight
-        layout = torch.zeros(2, 0, device=latents.device) if layout is None else layout
-        self.register_buffer("centre", layout.mean(dim=0), persistent=False)
-        self.register_buffer("spread", layout.std(dim=0).clamp(min=1e-3), persistent=False)
+        centre = torch.zeros(0) if layout is None else layout.mean(dim=0)
+        self.register_buffer("centre", centre, persistent=False)
+        self.register_buffer("spread", centre if layout is None else layout.std(0).clamp(min=1e-3), persistent=False)
         flat = latents[:: max(1, len(latents) // STUDIED)].float().flatten(1)
         mean = flat.mean(dim=0)
-        width = min(text_encoder.config.hidden_size - layout.shape[1], *flat.shape)
+        width = min(text_encoder.config.hidden_size - len(centre), *flat.shape)
         with torch.random.fork_rng():
             torch.manual_seed(0)  # the components are found by a randomised method
             _, _, components = torch.pca_lowrank(flat - mean, width, center=False, niter=4)
