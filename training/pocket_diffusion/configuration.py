@@ -56,6 +56,7 @@ class Config:
         resolution: side of the pictures, in pixels.
         precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
         subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
+        packs_all: whether the pack holds all subjects, or those of the groups alone.
         pictures: what is trained on: "variants" of each combination (the first in usual size and place), "captions"
             of each, whether to "wiggle" them by a few pixels (in the free layout: to compose them at random), and the
             settings of the free "layout", if it is that.
@@ -81,6 +82,7 @@ class Config:
     training: dict[str, Training]
     evaluation: dict
     synthetic: bool = False
+    packs_all: bool = True
     work: Path = Path()
 
     def __post_init__(self):
@@ -93,7 +95,8 @@ class Config:
 
     @property
     def pack(self) -> Path:
-        return self.work / f"{'synthetic' if self.synthetic else 'emoji'}-{self.sprite_size}.zip"
+        part = "" if self.packs_all else "-groups-" + "-".join(map(str, self.subjects["groups"]))
+        return self.work / f"{'synthetic' if self.synthetic else 'emoji'}-{self.sprite_size}{part}.zip"
 
 
 def work_folder(name: str) -> Path:

@@ -310,7 +310,8 @@ def build(config, downloads: Path | None = None) -> None:
     if config.synthetic:
         synthetic_pack(config.pack, config.sprite_size)
     else:
-        sources.build_pack(config.pack, downloads or config.work / "downloads", config.sprite_size)
+        groups = None if config.packs_all else config.subjects["groups"]
+        sources.build_pack(config.pack, downloads or config.work / "downloads", config.sprite_size, groups)
 
 
 def main(argv=None) -> None:
