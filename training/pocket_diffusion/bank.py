@@ -44,18 +44,19 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
         pictures = sprites.everything("train")
         pictures += [sprites.vary(p, rng) for p in pictures * (options["variants"] - 1)]
         pictures = [p for p in pictures if sprites.part(p) == "train"]
+        short = free and config.precision == "bf16"
         moved = rng if options["wiggle"] else None
         latents, tokens, numbers = [], [], []
         for start in range(0, len(pictures), 256):
             shown = pictures[start : start + 256]
             places = sprites.places(shown, moved)
-            latents.append(encoded(encoder, sprites.paint(shown, places)))
+            latents.append(encoded(encoder, sprites.paint(shown, places), short))
             numbers.append(sprites.layout.numbers(places) if free else None)
             texts = [sprites.caption(p, rng) for p in shown for _ in range(options["captions"])]
             tokens.append(words.encode(tokenizer, texts).to(torch.int16).view(len(shown), options["captions"], -1))
         stored = {"latents": torch.cat(latents).contiguous(), "tokens": torch.cat(tokens)}
         if free:
-            stored |= {"layout": torch.cat(numbers)} | usual(encoder, sprites, pictures)
+            stored |= {"layout": torch.cat(numbers)} | usual(encoder, sprites, pictures, short)
         part = path.with_suffix(".part")
         save_file(stored, part)
         part.replace(path)
@@ -67,18 +68,19 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
 
 
 @torch.no_grad()
-def encoded(encoder, pictures: torch.Tensor) -> torch.Tensor:
-    """The latents of pictures, float16 on the CPU."""
+def encoded(encoder, pictures: torch.Tensor, short: bool = False) -> torch.Tensor:
+    """The latents of pictures, float16 on the CPU; computed in bfloat16 if `short`."""
     at_once = max(1, 2**20 // pictures.shape[-1] ** 2)
-    return torch.cat([encoder.encode(some).latent_dist.mode().half().cpu() for some in pictures.split(at_once)])
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=short):
+        return torch.cat([encoder.encode(some).latent_dist.mode().half().cpu() for some in pictures.split(at_once)])
 
 
-def usual(encoder, sprites: data.Sprites, pictures: list[data.Picture]) -> dict[str, torch.Tensor]:
+def usual(encoder, sprites: data.Sprites, pictures: list[data.Picture], short: bool) -> dict[str, torch.Tensor]:
     """What :func:`load` calls "usual" and "which"."""
     plain = [replace(sprites.layout.usual(p.subject, p.style, p.background), neighbour=p.neighbour) for p in pictures]
     number = {picture: i for i, picture in enumerate(dict.fromkeys(plain))}
     distinct = list(number)
     chunks = [distinct[start : start + 256] for start in range(0, len(distinct), 256)]
-    latents = torch.cat([encoded(encoder, sprites.composite(chunk)) for chunk in chunks])
+    latents = torch.cat([encoded(encoder, sprites.composite(chunk), short) for chunk in chunks])
     which = torch.tensor([number[picture] for picture in plain], dtype=torch.int32)
     return {"usual": latents.contiguous(), "which": which}

@@ -112,7 +112,7 @@ GAP = 1 / 32  # between them
 FLOOR = (0.64, 0.8)  # where both stand, from the top
 
 MIRRORED_GROUPS = (3, 4)  # animals and nature, food and drink; signs, hands and clocks would turn into others
-NOT_MIRRORED: frozenset[str] = frozenset()  # drawings with letters
+NOT_MIRRORED = frozenset({"moon cake", "fork and knife", "fork and knife with plate"})  # letters; the fork lies left
 
 
 @dataclass(frozen=True)
