@@ -487,6 +487,13 @@ def test_the_bank_knows_the_usual_picture_of_each(smoke):
     assert stored["tokens"].shape == (count, smoke.pictures["captions"], smoke.tokenizer["length"])
 
 
+def test_latents_are_much_the_same_in_bfloat16(smoke):
+    sprites = data.load(smoke)
+    encoder, pictures = vae.trained(smoke, sprites), sprites.composite(sprites.draw(20, random.Random(0)))
+    exact, short = bank.encoded(encoder, pictures), bank.encoded(encoder, pictures, short=True)
+    assert short.dtype == exact.dtype == torch.float16 and 0 < (short - exact).float().std() < 0.03
+
+
 def test_min_snr_weights(smoke):
     scheduler = train.build_scheduler(smoke)
     snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)

@@ -72,7 +72,8 @@ def encoded(encoder, pictures: torch.Tensor, short: bool = False) -> torch.Tenso
     """The latents of pictures, float16 on the CPU; computed in bfloat16 if `short`."""
     at_once = max(1, 2**20 // pictures.shape[-1] ** 2)
     with torch.autocast(pictures.device.type, torch.bfloat16, enabled=short):
-        return torch.cat([encoder.encode(some).latent_dist.mode().half().cpu() for some in pictures.split(at_once)])
+        latents = [encoder.encode(some).latent_dist.mode() for some in pictures.split(at_once)]
+    return torch.cat(latents).half().cpu()
 
 
 def usual(encoder, sprites: data.Sprites, pictures: list[data.Picture], short: bool) -> dict[str, torch.Tensor]:
