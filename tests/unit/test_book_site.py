@@ -57,3 +57,14 @@ def test_a_folded_cell_says_what_its_code_made(book_site, made):
         cell += nodes.container("", OUTPUTS[made].deepcopy())
     book_site.mend_code_cells(None, nodes.section("", cell))
     assert cell["prompt_show"] == f"Show the code of this {'figure' if made == 'picture' else made}"
+
+
+@pytest.mark.parametrize(
+    ("section", "classes", "folds"), [("set-up", [], "set-up"), ("x", ["tag_exercise-solution"], "solution")]
+)
+def test_set_up_and_solution_fold_under_their_names(book_site, section, classes, folds):
+    code = nodes.container("", nodes.literal_block("", "n = 3", language="python"))
+    folded = {"nb_element": "cell_code", "hide_mode": "input", "prompt_show": "Show code cell {type}"}
+    cell = nodes.container("", code, classes=classes, **folded)
+    book_site.mend_code_cells(None, nodes.section("", cell, ids=[section]))
+    assert cell["prompt_show"] == f"Show the {folds}"
