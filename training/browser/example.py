@@ -72,7 +72,7 @@ def run(model: Path, settings: dict) -> dict:
                    generator=torch.Generator().manual_seed(int(settings["seed"]))).images[0]  # fmt: skip
     last = np.round(255 * picture).astype(np.uint8)
     return {"held": np.stack([*held, last]), "expected": np.stack([*expected, last]), "attention": np.stack(maps),
-            "tokenizer": pipe.tokenizer}  # fmt: skip
+            "times": pipe.scheduler.timesteps.tolist(), "tokenizer": pipe.tokenizer}  # fmt: skip
 
 
 def words_of(tokenizer, prompt: str) -> tuple[list[dict], int]:
@@ -132,7 +132,7 @@ def write(model: Path, target: Path) -> str:
     sheet = np.concatenate([np.concatenate(list(made[name]), axis=1) for name in ("held", "expected")])
     shares = np.round(255 * np.sqrt(made["attention"])).astype(np.uint8)
     record = {
-        "settings": SETTINGS, "side": int(made["held"].shape[1]), "words": words, "last": last,
+        "settings": SETTINGS, "side": int(made["held"].shape[1]), "words": words, "last": last, "times": made["times"],
         "places": shares.shape[1], "length": shares.shape[2], "weights": weights_of(model),
         "attention": base64.b64encode(shares.tobytes()).decode(),
     }  # fmt: skip

@@ -65,7 +65,7 @@ export async function filesOf(lab) {
  * move its button (`.bk-lab-main`) to where its own will stand.
  * @param {string} lab
  * @param {{loaded: () => void, say: (text: string) => void}} told called when the model is there; spoken words
- * @returns {{node: HTMLElement, load: () => Promise<void>, ready: Promise<void>, state: () => string}}
+ * @returns {{node: HTMLElement, load: () => Promise<void>, reset: () => Promise<void>, ready: Promise<void>, state: () => string, kept: () => boolean}}
  */
 export function loader(lab, told) {
   const node = el("div", "bk-lab-load"), button = el("button", "bk-lab-main", "Load", {type: "button"});
@@ -79,7 +79,7 @@ export function loader(lab, told) {
     try {
       files = await filesOf(lab);
       total = Object.values(files).reduce((sum, file) => sum + file.bytes, 0);
-      const kept = await ask({op: "kept", files: Object.values(files).filter((file) => !file.module), base: BASE}).done;
+      const kept = await ask({op: "kept", files: Object.values(files), base: BASE}).done;
       button.textContent = kept ? "Start" : `Load (${megabytes(total)})`;
       words.textContent = kept
         ? `The model is kept in your browser (${megabytes(total)}); nothing is transferred.`
@@ -133,6 +133,7 @@ export function loader(lab, told) {
     if (state === "ready") { words.hidden = false; words.textContent = "Freed. The model stays until you leave this page."; away.hidden = true; } else await look();
     told.say(words.textContent);
   };
+  function reset() { state = "idle"; button.hidden = words.hidden = false; delete node.dataset.ready; return look(); }
   const ready = look();
-  return {node, load, ready, state: () => state};
+  return {node, load, reset, ready, state: () => state, kept: () => node.dataset.kept === "true"};
 }

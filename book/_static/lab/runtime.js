@@ -11,7 +11,9 @@ export function runtime(files) {
 
 async function start(files) {
   if (typeof WebAssembly !== "object") throw new LabError("unsupported", "This browser runs no WebAssembly, which the model needs.");
-  const ort = await import(files.url("runtime.mjs"));
+  // From a copy in memory, so that a later visit needs no network for it, either.
+  const code = URL.createObjectURL(new Blob([files.take("runtime.mjs")], {type: "text/javascript"}));
+  const ort = await import(code).finally(() => URL.revokeObjectURL(code));
   ort.env.logLevel = "error";
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.proxy = false;

@@ -4,7 +4,7 @@ const NAME = "bookkit-lab";
 
 /** A failure that a reader is told in one sentence. */
 export class LabError extends Error {
-  /** @param {"network"|"damaged"|"memory"|"unsupported"|"input"|"other"} kind @param {string} message */
+  /** @param {"network"|"damaged"|"memory"|"unloaded"|"unsupported"|"input"|"other"} kind @param {string} message */
   constructor(kind, message) { super(message); this.kind = kind; }
 }
 

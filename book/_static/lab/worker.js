@@ -32,19 +32,18 @@ function job(id) {
 }
 
 /** The files of a lab as its engine sees them; `take` gives a file away, so that its memory can be freed. */
-function shelf(bytes, files, base) {
+function shelf(bytes) {
   const text = (key) => new TextDecoder().decode(bytes.get(key));
   return {
     bytes: (key) => bytes.get(key),
     take(key) { const one = bytes.get(key); bytes.delete(key); return one; },
     json: (key) => JSON.parse(text(key)),
-    url: (key) => new URL(files[key].url, base).href,
   };
 }
 
 async function load({lab, files, base}, self) {
   if (engines.has(lab)) return {seconds: 0, note: ""};
-  const began = performance.now(), bytes = new Map(), fetched = Object.entries(files).filter(([, file]) => !file.module);
+  const began = performance.now(), bytes = new Map(), fetched = Object.entries(files);
   const total = fetched.reduce((sum, [, file]) => sum + file.bytes, 0);
   let received = 0, said = 0, note = "";
   const watch = {signal: self.signal, note: (text) => { note = text; },
@@ -59,13 +58,13 @@ async function load({lab, files, base}, self) {
   }
   self.say("progress", {received: total, total});
   const {start} = await import(`./${lab}/engine.js`);
-  engines.set(lab, await start(shelf(bytes, files, base), {unpacked}));
+  engines.set(lab, await start(shelf(bytes), {unpacked}));
   return {seconds: (performance.now() - began) / 1000, note};
 }
 
 function engine(lab) {
   const found = engines.get(lab);
-  if (!found) throw new LabError("other", "The model is not loaded yet: press the button that loads it.");
+  if (!found) throw new LabError("unloaded", "The model is not loaded: press the button that loads it.");
   return found;
 }
 

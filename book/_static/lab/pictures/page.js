@@ -25,7 +25,7 @@ async function prepared() {
   const bytes = Uint8Array.from(atob(record.attention), (sign) => sign.charCodeAt(0));
   for (let index = 0; index < run.settings.steps; index++)
     run.looks[index] = Float32Array.from(bytes.subarray(index * places * length, (index + 1) * places * length), (byte) => (byte / 255) ** 2);
-  run.finished = true;
+  Object.assign(run, {finished: true, times: record.times});
   return run;
 }
 
@@ -106,7 +106,7 @@ function build(host, root, example, words) {
   const speech = speaker(), say = (text) => speech.say(text), start = {...DEFAULTS, ...example.settings};
   const box = el("div", "bkv bk-lab bk-pictures"), form = el("form"), top = el("div", "bk-pictures-ask");
   const hint = el("p", "bkv-note bk-pictures-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
-  let job = null, views = [], bar = null, following = true, shown = example;
+  let job = null, views = [], bar = null, following = true, filling = false, shown = example;
 
   // What a reader sets.
   const prompt = promptField(words, () => { note(); });
@@ -143,11 +143,12 @@ function build(host, root, example, words) {
     guidance.set(to.guidance);
     setSampler(to.sampler);
     note();
+    sum();
   }
   function note(lost = 0) {
     const strange = unknown(words, prompt.input.value).slice(0, 4), said = [];
     if (!prompt.input.value.trim()) said.push("No words: the model draws what comes to it.");
-    if (strange.length) said.push(`Not among the words it was trained on: ${strange.join(", ")}. It reads them in pieces and guesses.`);
+    if (strange.length) said.push(`Not among the words listed here: ${strange.join(", ")}. The model may read them in pieces, and guess.`);
     if (lost) said.push(`The sentence is too long: its last ${lost} token${lost > 1 ? "s" : ""} did not fit and ${lost > 1 ? "were" : "was"} cut off.`);
     hint.textContent = said.join(" ");
   }
@@ -163,17 +164,24 @@ function build(host, root, example, words) {
   // The model.
   const draw = el("button", "bk-lab-main", "Draw", {type: "submit"}), stop = el("button", "bk-lab-main", "Stop", {type: "button"});
   stop.dataset.quiet = "";
-  const load = loader("pictures", {say, loaded: () => { ready(); say("The model is loaded"); if (host.bookkit.drawOnLoad) go(); }});
+  const load = loader("pictures", {say, loaded: () => { ready(); say("The model is loaded"); }});
   const control = el("div");
   draw.hidden = stop.hidden = true;
   const press = load.node.querySelector(".bk-lab-main");
   control.append(press, draw, stop);
-  function ready() { draw.hidden = false; }
+  function ready() { draw.hidden = false; actions.append(load.node); }
   top.append(prompt.box, control, load.node, hint);
   const row = el("div", "bk-pictures-row"), chanceButton = el("button", "bkv-link", "A sentence by chance", {type: "button"});
   chanceButton.onclick = () => { prompt.input.value = chance(words); dice.onclick(); note(); say(prompt.input.value); };
   row.append(samplerBox, film, chanceButton);
-  form.append(top, dials, wrong, row);
+  // On a phone the settings are folded, so that the picture stays in sight.
+  const narrow = matchMedia("(max-width: 600px)"), folded = el("details", "bk-pictures-settings"), summary = el("summary", "bk-pictures-summary");
+  const sum = () => { summary.textContent = `Seed ${seed.input.value}, ${steps.get()} steps, guidance ${guidance.get().toFixed(1)}, ${sampler === "ddim" ? "DDIM" : "Euler"}`; };
+  folded.append(summary, dials, row);
+  folded.open = !narrow.matches;
+  folded.addEventListener("toggle", sum);
+  narrow.addEventListener("change", () => { folded.open = !narrow.matches; });
+  form.append(top, folded, wrong);
   const stage = el("div", "bk-pictures-stage"), strips = el("canvas", "bk-pictures-strip", null, {"aria-hidden": "true"}), holder = el("div", "bk-pictures-player");
   const actions = el("div", "bk-lab-actions"), timing = el("p", "bkv-note"), action = (text, click) => { const button = el("button", "bkv-link", text, {type: "button"}); button.onclick = click; actions.append(button); return button; };
   box.append(form, stage, holder, strips, actions, timing, speech.node);
@@ -210,7 +218,7 @@ function build(host, root, example, words) {
   const together = action("Keep beside the next", () => {
     if (views.length > 1 || keep) { keep = null; present([shown]); bar.put(shown.settings.steps); say("One picture"); return; }
     keep = shown;
-    together.textContent = "Kept: now draw another";
+    together.textContent = "Kept: the next stands beside it";
     say("Kept. The next picture will stand beside it.");
   });
   action("Copy a link to this", async () => {
@@ -226,17 +234,27 @@ function build(host, root, example, words) {
 
   // A run.
   async function go() {
-    if (job) return;
+    if (job) {
+      if (!filling) return;
+      // The picture is finished and only steps that were left out are still being decoded.
+      job.cancel();
+      await job.done.catch(() => {});
+    }
     const asked = settings(), trouble = seedTrouble(asked.seed);
     prompt.close();
     complain(trouble);
     if (trouble) { seed.input.focus(); return; }
-    if (load.state() !== "ready") { host.bookkit.drawOnLoad = true; load.load(); return; }
-    host.bookkit.drawOnLoad = false;
+    if (load.state() === "loading") return;
+    if (load.state() !== "ready") {
+      // What is kept in the browser starts by itself; a transfer waits for the reader's word.
+      if (load.kept()) { await load.load(); if (load.state() === "ready") go(); } else { press.focus(); say(`The model is not here yet: ${press.textContent}`); }
+      return;
+    }
     let run = null, said = 0;
     draw.hidden = true;
     stop.hidden = false;
     following = true;
+    filling = false;
     timing.textContent = "";
     const began = performance.now();
     job = ask({op: "run", lab: "pictures", settings: {...asked, film: every.checked}}, (step) => {
@@ -256,6 +274,11 @@ function build(host, root, example, words) {
       if (step.finished) {
         run.finished = true;
         run.seconds = step.seconds;
+        filling = true;
+        stop.hidden = true;
+        draw.hidden = false;
+        keep = null;
+        if (stage.dataset.runs === "1") together.textContent = "Keep beside the next";
         timing.textContent = `${asked.steps} steps in ${step.seconds.toFixed(1)} s on your machine.`;
         if (following) bar.put(asked.steps);
         say(`The picture is finished: ${asked.prompt || "no words"}.`);
@@ -268,11 +291,10 @@ function build(host, root, example, words) {
     try {
       const result = await job.done;
       host.bookkit.last = {...result, run, wall: (performance.now() - began) / 1000};
-      keep = null;
-      if (stage.dataset.runs === "1") together.textContent = "Keep beside the next";
     } catch (error) {
+      if (error.kind === "cancelled" && filling) return;
       if (error.kind === "cancelled") timing.textContent = "Stopped.";
-      else { complain(error.message); if (error.kind === "memory") timing.textContent = "The picture above stays."; }
+      else { complain(error.message); if (error.kind === "memory" || error.kind === "unloaded") { load.reset(); top.append(load.node); } }
       say(timing.textContent || error.message);
     } finally {
       job = null;

@@ -1,5 +1,7 @@
 // One run on the page: the picture that is expected, what the sampler holds, the words and where each of them looks.
-import {el, percent} from "../shared.js";
+import {el, percent as share} from "../shared.js";
+
+const percent = (value) => (share(value) || "0 %").replace(" ", "\u00a0");
 
 /** A run as the page keeps it. Frames are filled while it goes on; the last one is the finished picture. */
 export class Run {
@@ -83,7 +85,7 @@ export function view(run, told) {
   large.box.append(map);
   const side = el("div", "bk-pictures-side"), talk = el("div"), about = el("p", "bk-pictures-about"), list = el("ul", "bk-pictures-words", null, {"aria-label": "Words of the prompt: press one to see where it is looked for"});
   const looks = el("p", "bkv-note bk-pictures-looks");
-  talk.append(list, looks, about);
+  talk.append(list, about, looks);
   side.append(small.figure, talk);
   node.append(large.figure, side);
 
@@ -126,10 +128,10 @@ export function view(run, told) {
       buttons[i].setAttribute("aria-pressed", String(one === now.chip));
     });
     if (chip && any) {
-      const values = run.map(chip, index), share = run.share(chip, index);
+      const values = run.map(chip, index), part = run.share(chip, index);
       overlay(map, values, colourOf(node, "--bk-orange"));
       large.box.dataset.looking = "";
-      looks.textContent = `“${chip.text}” gets ${percent(share) || "0 %"} of the attention at this step: ${percent(Math.min(...values)) || "0 %"} where it gets least, ${percent(Math.max(...values))} where the orange is deepest.`;
+      looks.textContent = `“${chip.text}” gets ${percent(part)} of the attention at this step: ${percent(Math.min(...values))} where it gets least, ${percent(Math.max(...values))} where the orange is deepest.`;
     } else {
       delete large.box.dataset.looking;
       looks.textContent = any ? `The bars compare how much attention each gets at this step; “${chips.at(-1).text}” has ${percent(shares.at(-1))}. Point at a word to see where.` : "";
