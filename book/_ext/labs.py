@@ -38,8 +38,6 @@ LABS = {
     },
 }
 """Of each lab, what its worker loads: the name that its engine uses, and the file (below the root, or a path)."""
-MODULES = {"runtime.mjs"}
-"""Files that the browser imports: they need their ending, and keep themselves."""
 
 
 def shared_module() -> str:
@@ -59,13 +57,12 @@ def contents(root: Path, lab: str) -> dict[str, Path]:
     return {key: root / path for key, path in LABS[lab].items()}
 
 
-def entry(path: Path, key: str) -> dict:
+def entry(path: Path) -> dict:
     """What labs.json says of a file."""
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    ending = ".mjs" if key in MODULES else ".bin"  # no ending that a host would unpack or treat in its own way
-    record = {"url": f"files/{digest[:16]}{ending}", "bytes": len(content), "sha256": digest}
-    return record | ({"module": True} if key in MODULES else {})
+    # An ending that no host unpacks, compresses anew or treats in its own way.
+    return {"url": f"files/{digest[:16]}.bin", "bytes": len(content), "sha256": digest}
 
 
 def write(root: Path, static: Path) -> None:
@@ -75,7 +72,7 @@ def write(root: Path, static: Path) -> None:
     for lab in LABS:
         listing["labs"][lab] = {"files": {}}
         for key, path in contents(root, lab).items():
-            record = entry(path, key)
+            record = entry(path)
             copy = target / record["url"]
             if not copy.is_file() or copy.stat().st_size != record["bytes"]:
                 files.write_bytes(copy, path.read_bytes())
