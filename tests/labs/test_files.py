@@ -114,6 +114,10 @@ def test_words_of_the_prepared_run_are_those_of_its_sentence():
     assert "".join(word["text"] for word in words) == prompt.replace(" ", "")
     assert [word["first"] for word in words][0] == 1
     assert record["last"] == words[-1]["first"] + words[-1]["count"]
+    page = (ROOT / "book" / "lab" / "pictures.md").read_text(encoding="utf-8")
+    (alt,) = re.findall(r'<img [^>]*alt="([^"]*)"', page)
+    subject = prompt.split(",")[0].split()[-1]
+    assert subject in alt, f"the page says of its strip: {alt}"
 
 
 # --- the site ---------------------------------------------------------------------------------------------

@@ -110,6 +110,8 @@ export function loader(lab, told) {
         words.textContent = received < all ? `${(received / 1e6).toFixed(1)} of ${megabytes(all)}` : "All here; starting …";
       });
       const {note} = await job.done;
+      // What an earlier version of this site has kept is of no more use.
+      manifest().then(({labs}) => ask({op: "tidy", files: Object.values(labs).flatMap((one) => Object.values(one.files)), base: BASE}).done).catch(() => {});
       state = "ready";
       bar.hidden = stop.hidden = true;
       words.textContent = note;

@@ -5,7 +5,7 @@ import {LabError} from "../store.js";
 import {randn} from "./random.js";
 import {SAMPLERS, sampler} from "./schedulers.js";
 
-const MOST_STEPS = 100, PATIENCE = 3000;
+const MOST_STEPS = 100, PATIENCE = 2000;
 
 /** The picture as a canvas takes it: RGBA, from channels that go from -1 to 1. */
 function pixels(picture, side) {
@@ -27,6 +27,11 @@ export async function start(files) {
   const encode = await network(files, "text_encoder.onnx", "text_encoder.safetensors");
   const predict = await network(files, "unet.onnx", "unet.safetensors");
   const decode = await network(files, "decoder.onnx", "decoder.safetensors");
+
+  // The first calls are slow, while the browser still compiles: better now than in the first picture.
+  const zeros = (shape) => ({data: new Float32Array(shape.reduce((a, b) => a * b, 1)), shape});
+  await predict({latents: zeros([2, ...latent]), time: zeros([]), words: zeros(graphs.unet.inputs.words)});
+  await decode({latents: zeros([1, ...latent])});
 
   /** Ids begun, ended and padded, and the words that they came from; what is longer is cut off. */
   function read(text) {
@@ -70,7 +75,8 @@ export async function start(files) {
     let x = noise.map((value) => value * way.scale);
     job.step({index: -1, words: wanted.words, last: wanted.last, lost: wanted.lost, places, length, side});
 
-    // Decoding takes as long as predicting: where that would try the reader's patience, some steps are left for later.
+    // Decoding takes as long as predicting: where that would try the reader's patience, some steps are left for later,
+    // but seven moments are seen in any case.
     let stride = film ? 1 : Infinity;
     const later = [];
     let spent = {predicting: 0, decoding: 0, decoded: 0}, picture;
@@ -93,7 +99,7 @@ export async function start(files) {
         const count = film && index % stride === 0 ? 2 : 1;
         spent.decoding += performance.now() - at;
         spent.decoded += count;
-        if (film && index === 0) stride = Math.max(1, Math.ceil(2 * steps * (performance.now() - at) / count / PATIENCE));
+        if (film && index === 0) stride = Math.min(Math.ceil(steps / 7), Math.max(1, Math.ceil(2 * steps * (performance.now() - at) / count / PATIENCE)));
       }
       if (film && !step.held) later.push({index, shown, expected: step.expected ? null : expected});
       step.milliseconds = performance.now() - from;

@@ -21,7 +21,7 @@ export function moments(steps, room) {
  * Draws the strip into a canvas as wide as it is shown.
  * @returns {number[]} the moments it shows, from left to right
  */
-export function strip(canvas, run, width, marked, colour) {
+export function strip(canvas, run, width, marked, {accent, empty}) {
   const ratio = Math.min(2, globalThis.devicePixelRatio || 1), {steps} = run.settings, rows = run.frames.some((frame) => frame?.held) ? 2 : 1;
   const at = moments(steps, Math.floor(width / 38)), gap = 3, size = (width - gap * (at.length - 1)) / at.length;
   canvas.width = Math.round(width * ratio);
@@ -34,13 +34,13 @@ export function strip(canvas, run, width, marked, colour) {
     const left = column * (size + gap);
     ["held", "expected"].slice(2 - rows).forEach((kind, row) => {
       const image = run.frames[moment]?.[kind];
-      if (!image) { pen.globalAlpha = 0.12; pen.fillStyle = colour; pen.fillRect(left, row * (size + gap), size, size); pen.globalAlpha = 1; return; }
+      if (!image) { pen.fillStyle = empty; pen.fillRect(left, row * (size + gap), size, size); return; }
       ink.putImageData(image, 0, 0);
       pen.drawImage(small, left, row * (size + gap), size, size);
     });
   });
   const near = at.reduce((best, moment, column) => Math.abs(moment - marked) < Math.abs(at[best] - marked) ? column : best, 0);
-  pen.fillStyle = colour;
+  pen.fillStyle = accent;
   pen.fillRect(near * (size + gap), rows * (size + gap), size, 3);
   return at;
 }

@@ -189,13 +189,14 @@ function build(host, root, example, words) {
 
   // What is shown: one run, or two side by side, at the same share of their steps.
   let marks = [];
-  function film2() {
+  function unroll() {
     const width = strips.clientWidth || box.clientWidth;
-    if (width) marks = strip(strips, shown, width, at(shown), `rgb(${colourOf(host, "--bk-accent").join(",")})`);
+    const [accent, empty] = ["--bk-accent", "--bk-rule"].map((name) => `rgb(${colourOf(host, name).join(",")})`);
+    if (width) marks = strip(strips, shown, width, at(shown), {accent, empty});
   }
   let share = 1;
   const at = (run) => Math.round(share * run.settings.steps);
-  function redraw() { for (const one of views) one.show(at(one.run)); film2(); }
+  function redraw() { for (const one of views) one.show(at(one.run)); unroll(); }
   function play(run) {
     bar = player(host, run.settings.steps, (step) => `step ${step} of ${run.settings.steps}${run.times[step] === undefined ? "" : `, t = ${Math.round(run.times[step])}`}`,
       (step) => { share = step / run.settings.steps; redraw(); }, () => { following = false; say(`Step ${at(run)} of ${run.settings.steps}`); }, Math.min(6, 1.5 + run.settings.steps / 6));
@@ -259,6 +260,8 @@ function build(host, root, example, words) {
     const began = performance.now();
     job = ask({op: "run", lab: "pictures", settings: {...asked, film: every.checked}}, (step) => {
       if (step.event !== "step") return;
+      const heard = performance.now();
+      queueMicrotask(() => host.bookkit.handled.push(performance.now() - heard));
       if (step.index === -1) {
         run = new Run(asked, step);
         note(step.lost);
@@ -286,7 +289,6 @@ function build(host, root, example, words) {
       else redraw();
       const now = performance.now();
       if (!run.finished && now - said > 900) { said = now; speech.node.textContent = `Step ${step.index + 1} of ${asked.steps}`; }
-      host.bookkit.longest = Math.max(host.bookkit.longest || 0, performance.now() - now);
     });
     try {
       const result = await job.done;
@@ -308,10 +310,10 @@ function build(host, root, example, words) {
   const asked = () => fromAddress(location.hash, start);
   fill(asked() || start);
   addEventListener("hashchange", () => { const to = asked(); if (to) { fill(to); say("The link's sentence and settings are filled in"); } });
-  host.bookkit = Object.assign(host.bookkit || {}, {go, settings, fill, views: () => views, at: () => at(shown), put: (step) => bar.go(step), load: load.load, shown: () => shown, state: load.state});
+  host.bookkit = Object.assign(host.bookkit || {}, {handled: [], go, settings, fill, views: () => views, at: () => at(shown), put: (step) => bar.go(step), load: load.load, shown: () => shown, state: load.state});
   present([example]);
   bar.put(example.settings.steps);
-  new ResizeObserver(() => film2()).observe(strips.parentElement);
+  new ResizeObserver(() => unroll()).observe(strips.parentElement);
   onTheme(redraw);
   return load.ready;
 }

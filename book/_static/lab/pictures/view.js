@@ -20,7 +20,7 @@ export class Run {
   /** What can be looked at: each word, and what stands before and behind them. */
   chips() {
     const words = joined(this.words).map((word) => ({...word, other: false}));
-    return [{text: "start", first: 0, count: 1, other: true}, ...words, {text: "end and padding", first: this.last, count: this.length - this.last, other: true}];
+    return [{text: "beginning", first: 0, count: 1, other: true}, ...words, {text: "end and padding", first: this.last, count: this.length - this.last, other: true}];
   }
 
   /** Where a chip's tokens are looked for, by place, at a step: a share of all looking from 0 to 1. */
