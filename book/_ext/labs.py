@@ -5,7 +5,7 @@ Below ``_static/lab/`` of the site, beside the modules that stand in ``book/_sta
 - ``files/``: weights, graphs and vocabularies as they lie in the repository, and the runtime, each under the first
   digits of its sha256, so that a browser may keep a file for ever;
 - ``labs.json``: which of them a lab loads, with bytes and sha256;
-- ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module and with the book's colours.
+- ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module, with the book's colours.
 
 Weights are copied while the site is built and lie in the repository once. No lab's page names them in its HTML: they
 are loaded when the reader asks for it.

@@ -1,4 +1,4 @@
-"""What the labs are made of: the runtime as npm brings it, graphs that belong to the weights, pictures of this model."""
+"""What the labs are made of: the runtime as npm brings it, graphs that belong to the weights, pictures of the model."""
 
 import gzip
 import hashlib
@@ -83,7 +83,9 @@ def test_graphs_compute_what_the_networks_do():
 
 @pytest.mark.slow
 def test_exporting_again_gives_the_same_bytes(tmp_path):
-    missing = [name for name in ("onnx", "onnxscript", "onnx_ir", "ml_dtypes") if importlib.util.find_spec(name) is None]
+    missing = [
+        name for name in ("onnx", "onnxscript", "onnx_ir", "ml_dtypes") if importlib.util.find_spec(name) is None
+    ]
     if missing:
         pytest.skip(f"{', '.join(missing)}: not installed; see training/browser/requirements.txt")
     from training.browser import graphs
@@ -104,7 +106,9 @@ def test_the_prepared_run_is_of_this_model():
     assert record["weights"] == example.weights_of(MODEL), "the model has changed: python -m training.browser"
     assert record["settings"] == example.SETTINGS
     assert json.loads((SHOWN / "words.json").read_text(encoding="utf-8")) == example.known_words()
-    sizes = {name: (SHOWN / name).stat().st_size for name in ("example.webp", "example.json", "strip.webp", "words.json")}
+    sizes = {
+        name: (SHOWN / name).stat().st_size for name in ("example.webp", "example.json", "strip.webp", "words.json")
+    }
     assert sum(sizes.values()) < 400_000, sizes
 
 
@@ -145,5 +149,7 @@ def test_what_viewers_share_becomes_a_module(labs):
     module = labs.shared_module()
     source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
     (exported,) = re.findall(r"export \{(.*)\};\n$", module)
-    assert module.startswith(source) and {"el", "svg", "choices", "player", "speaker", "onTheme"} <= set(exported.split(", "))
+    assert module.startswith(source) and {"el", "svg", "choices", "player", "speaker", "onTheme"} <= set(
+        exported.split(", ")
+    )
     assert ".bookkit-viewer{" in labs.shared_style() and ".bkv{" in labs.shared_style()

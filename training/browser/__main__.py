@@ -1,8 +1,8 @@
 """Make what the labs of the site need, from the shipped models.
 
-    python -m training.browser            # all of it
-    python -m training.browser graphs     # the graphs alone (needs requirements.txt of this folder)
-    python -m training.browser example    # the picture made beforehand, and the known words
+python -m training.browser            # all of it
+python -m training.browser graphs     # the graphs alone (needs requirements.txt of this folder)
+python -m training.browser example    # the picture made beforehand, and the known words
 """
 
 import sys

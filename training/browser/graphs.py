@@ -60,7 +60,7 @@ class Looking:
 
 
 class UNet(torch.nn.Module):
-    """Latents (2, 4, h, w), a time, vectors of the negative and the prompt -> predictions, attention (places, length)."""
+    """Latents (2, 4, h, w), a time, vectors of both prompts -> predictions, attention (places, length)."""
 
     def __init__(self, model):
         super().__init__()
@@ -225,10 +225,8 @@ def write(model: Path, target: Path) -> dict:
     """Export all graphs of a pipeline's folder; return, and write as graphs.json, what each belongs to."""
     from importlib import metadata
 
-    record = {
-        "made_by": {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "onnx", "onnxscript")},
-        "graphs": {},
-    }  # fmt: skip
+    makers = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
+    record = {"made_by": {name: metadata.version(name) for name in makers}, "graphs": {}}
     for name, (network, inputs, outputs, weights) in networks(model).items():
         path = model / weights
         graph = without_weights(export(network, inputs, outputs), path, "weights")

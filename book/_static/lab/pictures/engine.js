@@ -60,7 +60,7 @@ export async function start(files) {
   }
 
   /**
-   * settings: prompt, negative, seed (digits), steps, guidance, sampler, film (whether every step is decoded).
+   * settings: prompt, negative, seed (digits), steps, guidance, sampler, film: whether every step is decoded, or a few moments of what is expected.
    * Steps: {index, time, attention, seconds, expected?, held?}; then {index, expected?, held?} for what was left out.
    */
   async function run({prompt, negative = "", seed, steps, guidance, sampler: name, film = true}, job) {
@@ -77,7 +77,7 @@ export async function start(files) {
 
     // Decoding takes as long as predicting: where that would try the reader's patience, some steps are left for later,
     // but seven moments are seen in any case.
-    let stride = film ? 1 : Infinity;
+    let stride = film ? 1 : Math.ceil(steps / 7);
     const later = [];
     let spent = {predicting: 0, decoding: 0, decoded: 0}, picture;
     for (let index = 0; index < steps; index++) {

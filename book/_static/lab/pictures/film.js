@@ -23,7 +23,9 @@ export function moments(steps, room) {
  */
 export function strip(canvas, run, width, marked, {accent, empty}) {
   const ratio = Math.min(2, globalThis.devicePixelRatio || 1), {steps} = run.settings, rows = run.frames.some((frame) => frame?.held) ? 2 : 1;
-  const at = moments(steps, Math.floor(width / 38)), gap = 3, size = (width - gap * (at.length - 1)) / at.length;
+  const room = Math.floor(width / 38), there = [...run.frames.keys()].filter((index) => run.frames[index]?.expected);
+  const at = run.film === false ? there.slice(-room) : moments(steps, room), gap = 3;
+  const size = Math.min(64, (width - gap * (at.length - 1)) / Math.max(1, at.length));
   canvas.width = Math.round(width * ratio);
   canvas.height = Math.round((rows * size + gap * (rows - 1) + 6) * ratio);
   canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
@@ -39,6 +41,7 @@ export function strip(canvas, run, width, marked, {accent, empty}) {
       pen.drawImage(small, left, row * (size + gap), size, size);
     });
   });
+  if (!at.length) return at;
   const near = at.reduce((best, moment, column) => Math.abs(moment - marked) < Math.abs(at[best] - marked) ? column : best, 0);
   pen.fillStyle = accent;
   pen.fillRect(near * (size + gap), rows * (size + gap), size, 3);
@@ -53,11 +56,14 @@ export function png(run, index) {
 
 /** The whole film as a PNG: a row held, a row expected. */
 export function filmPng(run) {
-  const rows = ["held", "expected"].filter((kind) => run.frames.some((frame) => frame?.[kind])), {steps} = run.settings;
-  const by = Math.max(1, Math.round(128 / run.side)), size = by * run.side, gap = 4, out = sheet((steps + 1) * (size + gap) - gap, rows.length * (size + gap) - gap), pen = out.getContext("2d");
-  for (let index = 0; index <= steps; index++) rows.forEach((kind, row) => {
-    const image = run.frames[index]?.[kind];
-    if (image) pen.drawImage(enlarged(image, by), index * (size + gap), row * (size + gap));
+  const rows = ["held", "expected"].filter((kind) => run.frames.some((frame) => frame?.[kind]));
+  const at = [...run.frames.keys()].filter((index) => run.frames[index]?.expected);
+  const by = Math.max(1, Math.round(128 / run.side)), size = by * run.side, gap = 4, out = sheet(at.length * (size + gap) - gap, rows.length * (size + gap) - gap), pen = out.getContext("2d");
+  at.forEach((index, column) => {
+    rows.forEach((kind, row) => {
+      const image = run.frames[index]?.[kind];
+      if (image) pen.drawImage(enlarged(image, by), column * (size + gap), row * (size + gap));
+    });
   });
   return new Promise((resolve) => out.toBlob(resolve, "image/png"));
 }

@@ -210,8 +210,9 @@ function build(host, root, example, words) {
     together.textContent = runs.length > 1 ? "Show one only" : "Keep beside the next";
     play(shown);
   }
+  const unit = () => Math.min(67, (strips.clientWidth + 3) / Math.max(1, marks.length));
   strips.onclick = (event) => {
-    const place = strips.getBoundingClientRect(), column = Math.floor((event.clientX - place.left) / place.width * marks.length);
+    const place = strips.getBoundingClientRect(), column = Math.floor((event.clientX - place.left) / unit());
     if (marks[column] !== undefined) bar.go(marks[column]);
   };
 
@@ -257,13 +258,13 @@ function build(host, root, example, words) {
     following = true;
     filling = false;
     timing.textContent = "";
-    const began = performance.now();
-    job = ask({op: "run", lab: "pictures", settings: {...asked, film: every.checked}}, (step) => {
+    const began = performance.now(), filmed = every.checked;
+    job = ask({op: "run", lab: "pictures", settings: {...asked, film: filmed}}, (step) => {
       if (step.event !== "step") return;
       const heard = performance.now();
       queueMicrotask(() => host.bookkit.handled.push(performance.now() - heard));
       if (step.index === -1) {
-        run = new Run(asked, step);
+        run = Object.assign(new Run(asked, step), {film: filmed});
         note(step.lost);
         present(keep ? [keep, run] : [run]);
         bar.put(0);
@@ -273,7 +274,7 @@ function build(host, root, example, words) {
       const image = (data) => new ImageData(data, run.side, run.side), pictures = {};
       for (const kind of ["expected", "held"]) if (step[kind]) pictures[kind] = image(step[kind]);
       run.put(step.index, pictures);
-      if (step.index === asked.steps - 1 && step.attention) run.put(asked.steps, {expected: pictures.expected, held: every.checked ? pictures.expected : undefined});
+      if (step.index === asked.steps - 1 && step.attention) run.put(asked.steps, {expected: pictures.expected, held: filmed ? pictures.expected : undefined});
       if (step.finished) {
         run.finished = true;
         run.seconds = step.seconds;

@@ -9,11 +9,13 @@ export class Run {
     Object.assign(this, {settings, words, last, places, length, side, frames: [], looks: [], times: [], seconds: 0, finished: false});
   }
 
-  /** The nearest moment, at or before `index`, that has this picture; else the first that has. */
-  nearest(kind, index) {
-    for (let i = Math.min(index, this.frames.length - 1); i >= 0; i--) if (this.frames[i]?.[kind]) return this.frames[i][kind];
-    return this.frames.find((frame) => frame?.[kind])?.[kind];
+  /** The nearest moment, at or before `index`, that has this picture; else the first that has, or -1. */
+  near(kind, index) {
+    for (let i = Math.min(index, this.frames.length - 1); i >= 0; i--) if (this.frames[i]?.[kind]) return i;
+    return this.frames.findIndex((frame) => frame?.[kind]);
   }
+
+  nearest(kind, index) { return this.frames[this.near(kind, index)]?.[kind]; }
 
   put(index, pictures) { this.frames[index] = {...this.frames[index], ...pictures}; }
 
@@ -94,7 +96,8 @@ export function view(run, told) {
     const {prompt, negative, seed, steps, guidance, sampler} = run.settings;
     const how = `${negative ? `without “${negative}”, ` : ""}seed ${seed}, ${steps} steps, guidance ${guidance}, ${sampler === "ddim" ? "DDIM" : "Euler"}`;
     about.replaceChildren(...told.alone ? [how] : [el("q", null, prompt || "(no words)"), ` ${how}`]);
-    const what = index >= run.settings.steps ? "the finished picture" : "the picture that the network expects, x̂₀";
+    const from = run.near("expected", index), late = from >= 0 && from !== index ? ` (of step ${from})` : "";
+    const what = from === run.settings.steps ? "the finished picture" : `the picture that the network expects, x̂₀${late}`;
     large.words.textContent = what;
     small.words.textContent = index >= run.settings.steps ? "all noise is gone" : "what the sampler holds, xₜ";
     large.canvas.setAttribute("aria-label", `${what}, step ${Math.min(index, run.settings.steps)} of ${run.settings.steps}, for: ${prompt || "no words"}`);
