@@ -81,7 +81,8 @@ TEXTS = [
     "a mushroom, 3d style, on a teal background", "", " ", "A  Red\tAPPLE\n", "an unknownish wörd", "naïve café",
     "🍕🍄 👩‍🍳", "شجرة على خلفية زرقاء", "<b>bold</b> & <script>alert(1)</script>", "don't we'll I'm they'd", "x" * 300,
     "1234 3d 2½ ²", "a cat<|endoftext|> a dog", "İstanbul ΣΑΣ ὈΔΥΣΣΕΎΣ", "e\u0301 \u212b",
-    "zero\u200bwidth\u00a0nbsp\u0085nel\ufefffeff", "...!?;:—–", "ｆｕｌｌ　ｗｉｄｔｈ", "한국어 日本語", "'s''t", "a\x00b\x1fc",
+    "zero\u200bwidth\u00a0nbsp\u0085nel\ufefffeff", "...!?;:—–",
+    "ｆｕｌｌ　ｗｉｄｔｈ", "한국어 日本語", "'s''t", "a\x00b\x1fc",
 ]  # fmt: skip
 
 
