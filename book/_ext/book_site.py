@@ -1,7 +1,7 @@
 """What the stock theme does not do: folded solutions by name, colours for code, small assets, a first page.
 
-- A code cell tagged ``exercise-solution`` folds under "Show the solution"; every other folded one says what its
-  code made: "Show the code of this figure", table, viewer or check.
+- A code cell tagged ``exercise-solution`` folds under "Show the solution", one of the set-up under "Show the
+  set-up"; every other folded one says what its code made: "Show the code of this figure", table, viewer or check.
 - ``pygments.css`` is written from the two palettes below, all of them at a contrast of 4.5:1 or more
   (``tests/site`` measures it).
 - The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the
@@ -118,12 +118,15 @@ def mend_code_cells(app, doctree) -> None:
             if block.get("language") == "python":
                 block["language"] = "ipython3"
         if "tag_exercise-solution" in cell["classes"]:
-            cell["prompt_show"] = "Show the solution"
-            cell["prompt_hide"] = "Hide the solution"
-        elif cell.get("hide_mode") == "input" and "{type}" in str(cell.get("prompt_show", "")):
-            made = what_it_makes(cell)
-            cell["prompt_show"] = f"Show the code of this {made}"
-            cell["prompt_hide"] = f"Hide the code of this {made}"
+            folds = "the solution"
+        elif cell.get("hide_mode") != "input" or "{type}" not in str(cell.get("prompt_show", "")):
+            continue
+        elif "set-up" in cell.parent["ids"]:
+            folds = "the set-up for Colab" if "google.colab" in cell.astext() else "the set-up"
+        else:
+            folds = f"the code of this {what_it_makes(cell)}"
+        cell["prompt_show"] = f"Show {folds}"
+        cell["prompt_hide"] = f"Hide {folds}"
 
 
 def pair_the_pictures(app, doctree) -> None:

@@ -85,14 +85,24 @@ def a_reader_lets_points_flow_in_chapter_09(visit):
     viewer = visit.page.locator(".bookkit-flow")
     step = viewer.get_by_role("slider", name="Step")
     assert step.get_attribute("aria-valuetext") == "step 0 of 40, noise 100 %"
-    for run in ("DDIM", "DDPM"):
+    for run in ("DDIM", "DDPM", "flow"):
         viewer.get_by_role("radio", name=run).check(force=True)
         step.focus()
         visit.page.keyboard.press("End")
         assert step.get_attribute("aria-valuetext") == "step 40 of 40, noise 0 %"
-    near = viewer.evaluate("(host) => [0, 1].map((run) => [0, 40].map((step) => host.bookkit.near(run, step)))")
-    print(f"mean distance to the data at start and end, both runs: {near}")
-    assert all(end < 0.1 < start for start, end in near)
+    near = viewer.evaluate("(host) => [0, 1, 2].map((run) => [0, 40].map((step) => host.bookkit.near(run, step)))")
+    print(f"mean distance to the data at start and end, three runs: {near}")
+    assert all(end < 0.2 < start for start, end in near)
+    film = visit.page.locator(".bookkit-trajectory")
+    visit.page.wait_for_function(
+        "() => document.querySelector('.bookkit-trajectory').bookkit.pixel(0, 4, 4)[3] === 255"
+    )
+    moving = film.get_by_role("slider", name="Step")
+    for picture in ("A", "E"):
+        film.get_by_role("radiogroup", name="Picture").get_by_role("radio", name=picture).check(force=True)
+        moving.focus()
+        visit.page.keyboard.press("End")
+        assert moving.get_attribute("aria-valuetext") == "step 20 of 20"
 
 
 def a_reader_plays_a_trajectory_in_chapter_10(visit):

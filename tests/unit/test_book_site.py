@@ -57,3 +57,19 @@ def test_a_folded_cell_says_what_its_code_made(book_site, made):
         cell += nodes.container("", OUTPUTS[made].deepcopy())
     book_site.mend_code_cells(None, nodes.section("", cell))
     assert cell["prompt_show"] == f"Show the code of this {'figure' if made == 'picture' else made}"
+
+
+@pytest.mark.parametrize(
+    ("source", "section", "classes", "folds"),
+    [
+        ("n = 3", "set-up", [], "set-up"),
+        ('"google.colab" in sys.modules', "set-up", [], "set-up for Colab"),
+        ("n = 3", "x", ["tag_exercise-solution"], "solution"),
+    ],
+)
+def test_set_up_and_solution_fold_under_their_names(book_site, source, section, classes, folds):
+    code = nodes.container("", nodes.literal_block(source, source, language="python"))
+    folded = {"nb_element": "cell_code", "hide_mode": "input", "prompt_show": "Show code cell {type}"}
+    cell = nodes.container("", code, classes=classes, **folded)
+    book_site.mend_code_cells(None, nodes.section("", cell, ids=[section]))
+    assert cell["prompt_show"] == f"Show the {folds}"
