@@ -1,6 +1,7 @@
 """The picture lab in a real browser: its pictures are diffusers', and whatever goes wrong is told in a sentence."""
 
 import base64
+import json
 import re
 
 import numpy as np
@@ -231,22 +232,12 @@ def test_a_link_fills_the_fields_and_runs_nothing(lab):
     visit.assert_quiet()
 
 
-def broken(visit, change):
-    """The largest of the lab's files arrives changed, once."""
-    state = {"done": False}
-
-    def answer(route):
-        if state["done"]:
-            route.fallback()
-            return
-        response = route.fetch()
-        if len(response.body()) < 20_000_000:
-            route.fulfill(response=response)
-            return
-        state["done"] = True
-        change(route, response.body())
-
-    visit.page.context.route("**/lab/files/*", answer)
+def broken(visit, site, change):
+    """The text encoder's weights arrive changed, once; they are the smallest."""
+    static = site.root / "_static" / "lab"
+    listing = json.loads((static / "labs.json").read_text(encoding="utf-8"))
+    url = listing["labs"]["pictures"]["files"]["text_encoder.safetensors"]["url"]
+    visit.page.context.route(f"**/{url}", lambda route: change(route, (static / url).read_bytes()), times=1)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +249,7 @@ def broken(visit, change):
         ("offline", "could not be reached"),
     ],
 )
-def test_a_file_that_fails_is_told_and_the_next_try_works(lab, what, said):
+def test_a_file_that_fails_is_told_and_the_next_try_works(lab, site, what, said):
     visit = lab()
 
     def change(route, body):
@@ -271,7 +262,7 @@ def test_a_file_that_fails_is_told_and_the_next_try_works(lab, what, said):
         else:
             route.abort()
 
-    broken(visit, change)
+    broken(visit, site, change)
     page = visit.page
     page.get_by_role("button", name=re.compile("^Load")).click()
     page.get_by_text(said).first.wait_for()
