@@ -156,7 +156,22 @@ def a_reader_compares_searches_in_chapter_14(visit):
     assert visit.page.locator(":target").count() == 1
 
 
+def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_pictures.py loads it."""
+    page, host = visit.page, visit.page.locator(".bookkit-lab")
+    slider = page.get_by_role("slider", name="Step", exact=True)
+    slider.focus()
+    page.keyboard.press("Home")
+    assert slider.get_attribute("aria-valuetext").startswith("step 0 of ")
+    words = host.evaluate("(host) => host.bookkit.shown().chips().map((chip) => chip.text)")
+    page.get_by_role("button", name=words[2], exact=True).click()
+    assert host.evaluate("(host) => host.bookkit.views()[0].looking()")
+    print(page.locator(".bk-pictures-looks").inner_text())
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
 READERS = {
+    "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
