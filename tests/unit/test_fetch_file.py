@@ -117,6 +117,13 @@ def test_a_given_file_is_converted_once_and_stays_where_it_is(book):
     assert bookkit.revision("large") is None
 
 
+def test_what_lies_beside_a_given_file_is_not_read(book):
+    for name in ("config.json", "tokenizer_config.json", "tokenizer.json"):
+        (book.file.parent / name).write_text("{ not JSON")
+    fetch("large", source=book.file)
+    assert bookkit.available("large")
+
+
 def test_in_hub_mode_it_is_the_same_model(book, monkeypatch):
     monkeypatch.setenv("BOOK_MODELS", "hub")
     assert not bookkit.available("large")
@@ -233,6 +240,18 @@ def test_a_download_that_is_cut_off_altered_or_refused_is_told_and_leaves_nothin
     with Hub(ID, {PINNED: {"other.gguf": content}}, main=PINNED) as hub:
         assert ID in failure(run(book, hub.url))
     assert "cannot be reached" in failure(run(book, "http://127.0.0.1:9"))
+    assert book.left() == []
+
+
+def test_a_disk_that_fills_up_during_the_download_is_told_of_the_disk(book, monkeypatch):
+    import huggingface_hub
+
+    def fills_up(*_, local_dir, **__):
+        (local_dir / "half").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fills_up)
+    assert f"The disk of the cache {book.cache} is full" in sentence(fetch, "large")
     assert book.left() == []
 
 

@@ -7,10 +7,11 @@
 
 The readers are the chat model, the same with the adapter grounded-qa, and the role assistant. Each is asked with
 nothing before it, with the passage that holds the answer, and with the three that the search of chapter 14 ranks first
-(keywords and embeddings fused, then reranked), on the sixty easy questions and on those of book_qa. The house format
-asks for a form that only the adapter was taught, so the two others are also asked in plain words. Nothing was chosen on
-the questions: both prompts are in the record. Greedy, in bfloat16. The replies that the sweep `rag` has written already
-are taken from its record. Then a poisoned page, as there, for the readers and prompts that are not in its record.
+(keywords and embeddings fused, then reranked), on the sixty easy questions and, of book_qa, on the half that was held
+back and on all without an answer. The house format asks for a form that only the adapter was taught, so the two others
+are also asked in plain words. Nothing was chosen on the questions: both prompts are in the record. Greedy, in bfloat16.
+The replies that the sweep `rag` has written already are taken from its record. Then a poisoned page, as there and on
+half of its questions, for the readers and prompts that are not in its record.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from training.sweeps import rag
 QUESTIONS = {"easy": "questions/book_easy.jsonl", "hard": rag.QUESTIONS}
 PLAIN = "Answer the question in a few words from the numbered passages. If they do not tell, reply: I don't know."
 PROMPTS = {"none": "", "house": house.SYSTEM, "plain": PLAIN}
+POISONED = 20  # questions
 CLOSED, GOLD, FOUND = "closed book", "the right passage", "3 passages, reranked"
 ASKED = {"chat": ("house", "plain"), "adapter": ("house",), "assistant": ("house", "plain")}
 TAKEN = {
@@ -144,6 +146,10 @@ class Bench(rag.Bench):
         folder = paths.root() / "_build" / "sweeps" / ("readers-smoke" if smoke else "readers")
         super().__init__(smoke, kept or folder)
         self.name = name
+        self.tuning = rag.some(self.tuning, POISONED)  # they are only asked with a poisoned page
+        if name == "hard" and not smoke:
+            self.questions = [q for q in self.questions if q["half"] == "held-back" or not q["answerable"]]
+            self.answerable = [q for q in self.questions if q["answerable"]]
         if name == "easy":
             there = self.numbers.keys()
             self.questions = [
@@ -209,8 +215,9 @@ def runs(bench: Bench, reader: str) -> list[dict]:
         taken = TAKEN.get((reader, style, condition)) if bench.name == "hard" and not bench.smoke else None
         if taken:
             record = results.read("rag_answers")["systems"][taken]
-            made = {key: record[key] for key in ("replies", "seconds", "tokens")}
-            shown = record["shown"]
+            made = {key: record[key] for key in ("seconds", "tokens")}
+            made["replies"] = {key: text for key, text in record["replies"].items() if key in by_id}
+            shown = {key: row for key, row in record["shown"].items() if key in by_id}
         else:
             rows = bench.shown(condition)
             prompts = {
@@ -236,7 +243,7 @@ def poison(bench: Bench, reader: str) -> dict[str, dict]:
         found |= rag.poison(bench)["speakers"]
         del bench.speakers
     if "plain" in ASKED[reader]:
-        chosen = rag.some(bench.tuning, rag.POISONED)
+        chosen = bench.tuning
         ranked = np.argsort(-bench.scores(bench.pieces, chosen)["both, fused"], axis=1, kind="stable")
         pages = {"clean": None} | {name: f"Notes › For readers\n{wording}" for name, wording in rag.WORDINGS.items()}
         found[f"{reader}, plain"] = {}
