@@ -65,7 +65,13 @@ def test_what_is_shown(benches):
 
 @pytest.mark.slow
 def test_the_record_holds_every_run_and_agrees_with_the_model(benches, monkeypatch):
-    found = [run for reader in ("chat", "assistant") for bench in benches for run in readers.runs(bench, reader)]
+    found = [
+        run
+        for reader in ("chat", "assistant")
+        for condition in (readers.CLOSED, readers.GOLD, readers.FOUND)
+        for bench in benches
+        for run in readers.runs(bench, reader, condition)
+    ]
     poisoned = readers.poison(benches[1], "chat") | readers.poison(benches[1], "assistant")
     figures = json.loads(readers.write(benches, found, poisoned).read_text())
     assert len(figures["runs"]) == 2 * 2 * 5

@@ -36,6 +36,7 @@ QUESTIONS = {"easy": "questions/book_easy.jsonl", "hard": rag.QUESTIONS}
 PLAIN = "Answer the question in a few words from the numbered passages. If they do not tell, reply: I don't know."
 PROMPTS = {"none": "", "house": house.SYSTEM, "plain": PLAIN}
 POISONED = 20  # questions
+BATCH = {"assistant": 12}  # of the others, as in the sweep `rag`: replies in other batches may be rounded otherwise
 CLOSED, GOLD, FOUND = "closed book", "the right passage", "3 passages, reranked"
 ASKED = {"chat": ("house", "plain"), "adapter": ("house",), "assistant": ("house", "plain")}
 TAKEN = {
@@ -45,6 +46,7 @@ TAKEN = {
     ("adapter", "house", FOUND): "3 passages, reranked, adapter",
 }
 """What the record rag_answers holds already, by the name of its system."""
+PAGES = {name: f"Notes › For readers\n{wording}" for name, wording in rag.WORDINGS.items()}
 MARGIN = 1.0
 """By how much of a logit a token of a recorded reply may miss the best one elsewhere."""
 
@@ -167,6 +169,10 @@ class Bench(rag.Bench):
             found["adapter"] = ("adapter", known["adapter"])
         return found | {"assistant": ("assistant", self.chat if self.smoke else assistant)}
 
+    def replies(self, name: str, speaker: tuple[str, Callable], prompts: dict, size: int | None = None) -> dict:
+        """As in the sweep `rag`, in batches of the reader's own size."""
+        return super().replies(name, speaker, prompts, size or BATCH.get(speaker[0], rag.BATCH))
+
     @cached_property
     def ranking(self) -> dict[str, np.ndarray]:
         """The pieces of each question, the best first, after reranking."""
@@ -206,12 +212,12 @@ def content() -> str:
     return record["sha256"]
 
 
-def runs(bench: Bench, reader: str) -> list[dict]:
-    """All that a reader replies to the questions of a bench."""
+def runs(bench: Bench, reader: str, condition: str) -> list[dict]:
+    """All that a reader replies to the questions of a bench under one condition, a run for each prompt."""
     speaker = bench.readers()[reader]
     by_id = {question["id"]: question for question in bench.questions}
     found = []
-    for style, condition in [("none", CLOSED), *((s, c) for c in (GOLD, FOUND) for s in ASKED[reader])]:
+    for style in ("none",) if condition == CLOSED else ASKED[reader]:
         taken = TAKEN.get((reader, style, condition)) if bench.name == "hard" and not bench.smoke else None
         if taken:
             record = results.read("rag_answers")["systems"][taken]
@@ -245,9 +251,8 @@ def poison(bench: Bench, reader: str) -> dict[str, dict]:
     if "plain" in ASKED[reader]:
         chosen = bench.tuning
         ranked = np.argsort(-bench.scores(bench.pieces, chosen)["both, fused"], axis=1, kind="stable")
-        pages = {"clean": None} | {name: f"Notes › For readers\n{wording}" for name, wording in rag.WORDINGS.items()}
         found[f"{reader}, plain"] = {}
-        for name, page in pages.items():
+        for name, page in {"clean": None, **PAGES}.items():
             prompts = {}
             for question, row in zip(chosen, ranked, strict=True):
                 texts = [bench.texts[number] for number in bench.distinct(row, 3)]
@@ -266,8 +271,9 @@ def main() -> None:
     benches = [Bench(name, options.smoke) for name in QUESTIONS]
     found, poisoned = [], {}
     for reader in [options.reader] if options.reader else list(benches[0].readers()):
-        for bench in benches:
-            found += runs(bench, reader)
+        for condition in (CLOSED, GOLD, FOUND):
+            for bench in benches:
+                found += runs(bench, reader, condition)
         poisoned |= poison(benches[-1], reader)
     if not options.reader:
         print(write(benches, found, poisoned))
@@ -289,11 +295,11 @@ def write(benches: list[Bench], found: list[dict], poisoned: dict[str, dict]):
         "questions": {bench.name: [question["id"] for question in bench.questions] for bench in benches},
         "precision": "bf16",
         "new_tokens": rag.NEW_TOKENS,
-        "batch": rag.BATCH,
+        "batch": {reader: BATCH.get(reader, rag.BATCH) for reader in ASKED},
         "processor": machine.processor(),
         "runs": found,
         "rankings": {"easy": {key: " ".join(map(str, row)) for key, row in easy.ranking.items()}},
-        "poison": {"target": rag.TARGET, "speakers": poisoned},
+        "poison": {"target": rag.TARGET, "pages": PAGES, "speakers": poisoned},
     }
     if hard.smoke:
         path = hard.kept / "readers.json"
