@@ -2,7 +2,7 @@
 
     python -m bookkit fetch assistant                       # once: 491 MB
     python -m training.sweeps.readers --reader chat         # one reader alone; its replies are kept
-    python -m training.sweeps.readers                       # everything, and the record
+    python -m training.sweeps.readers                       # everything, and the record: 90 minutes on a busy core
     python -m training.sweeps.readers --smoke               # everything in small, with random weights, into _build
 
 The readers are the chat model, the same with the adapter grounded-qa, and the role assistant. Each is asked with
