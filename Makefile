@@ -6,7 +6,7 @@ export PYTHONUTF8 = 1
 export TOKENIZERS_PARALLELISM = false
 
 .DEFAULT_GOAL := help
-.PHONY: help env models book test test-nbval test-slow test-site lane-portable lane-colab lane-newest lab serve status strip student clean
+.PHONY: help env models book test test-nbval test-slow test-site lane-portable lane-assistant lane-colab lane-newest lab serve status strip student clean
 
 help:  ## list the targets, a line each
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-26s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test-site: env  ## try the built pages in a real browser (needs Chromium)
 
 lane-portable: models  ## run the notebooks as other processors would (CHAPTERS=… for some of them)
 	@$(PY) -m tools.portable $(CHAPTERS)
+
+lane-assistant: models  ## run the larger model that the book otherwise shows from its record (first: bookkit fetch assistant)
+	@$(PY) -m tools.assistant $(CHAPTERS)
 
 lane-colab: models  ## run the notebooks on the versions that Colab brings
 	@$(PYTHON) tools/lane.py colab

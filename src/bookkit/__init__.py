@@ -6,7 +6,7 @@ and trl stay in the notebooks, where a reader can see them.
 
 from bookkit import lean  # noqa: F401  (before anything imports nbformat)
 from bookkit.errors import BookError
-from bookkit.models import mode, model, revision
+from bookkit.models import available, mode, model, revision
 from bookkit.paths import data, read_text
 
-__all__ = ["BookError", "data", "mode", "model", "read_text", "revision"]
+__all__ = ["BookError", "available", "data", "mode", "model", "read_text", "revision"]

@@ -69,8 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     fetch = command(_fetch, "fetch", "fetch the models of the registry into the cache, and check them")
-    fetch.add_argument("roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all shipped)")
+    fetch.add_argument(
+        "roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all that are needed)"
+    )
     fetch.add_argument("--verify", action="store_true", help="compute the sha256 of what is there already")
+
+    fetch.add_argument(
+        "--from", dest="source", metavar="FILE", help="the model's own file, where it is there already (one ROLE)"
+    )
 
     ask = command(_ask, "ask", "answer a question from the book, with the sections that the answer comes from")
     ask.add_argument("question", nargs="+", metavar="QUESTION")
@@ -95,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 def _fetch(options: argparse.Namespace) -> None:
     from bookkit import fetch
 
-    fetch.fetch(options.roles, verify=options.verify, say=lambda line: print(line, flush=True))
+    fetch.fetch(options.roles, options.verify, say=lambda line: print(line, flush=True), source=options.source)
 
 
 def _ask(options: argparse.Namespace) -> None:

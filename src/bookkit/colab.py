@@ -116,9 +116,10 @@ def open_chapter(root: Path) -> NotebookNode | None:
 
 
 def roles(notebook: NotebookNode) -> list[str]:
-    """The roles that a chapter's cells name in ``bookkit.model("…")``."""
+    """The roles that a chapter's cells name in ``bookkit.model("…")``, but those that nobody fetches unasked."""
     code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-    return sorted(set(re.findall(r"""\bbookkit\.model\(\s*["']([^"']+)""", code)))
+    named = set(re.findall(r"""\bbookkit\.model\(\s*["']([^"']+)""", code))
+    return sorted(named - {role for role, entry in models.registry().items() if models.only_by_name(entry)})
 
 
 def _number(chapter: NotebookNode | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bookkit.errors import BookError
 
 
-def gguf_to_safetensors(source: Path, target: Path) -> None:
+def gguf_to_safetensors(source: Path, target: Path, dtype: str = "float32") -> None:
     """Convert a GGUF language model to the folder that ``from_pretrained`` takes.
 
     The quantized weights are unpacked exactly, as float32, and the configuration says float32, so that
@@ -20,6 +20,7 @@ def gguf_to_safetensors(source: Path, target: Path) -> None:
     Args:
         source: the ``.gguf`` file.
         target: the folder to write; it must not exist yet.
+        dtype: what the weights are rounded to: "float32" rounds nothing, "bfloat16" takes half the room.
 
     Raises:
         BookError: a needed package is missing, or the file cannot be read as a GGUF model.
@@ -34,15 +35,13 @@ def gguf_to_safetensors(source: Path, target: Path) -> None:
             f"Converting {source.name} needs the package {error.name}: run `pip install {error.name}`."
         ) from error
 
-    options = {"dtype": torch.float32}
+    options = {"dtype": getattr(torch, dtype)}
     if hasattr(transformers, "GgufConfig"):  # newer versions would otherwise keep the weights packed
         options["quantization_config"] = transformers.GgufConfig(dequantize=True)
     try:
         header = gguf.GGUFReader(source)
         with contextlib.redirect_stderr(io.StringIO()):  # progress bars
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                source.parent, gguf_file=source.name, **options
-            )
+            model = transformers.AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, **options)
             tokenizer = transformers.AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     except (ValueError, KeyError, RuntimeError, OSError) as error:
         raise BookError(f"{source.name} cannot be read as a GGUF model: {error}.") from error

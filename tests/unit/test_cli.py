@@ -41,6 +41,12 @@ def test_help_names_every_command():
     [
         (["fetch", "no-such-role"], {}, "no-such-role"),
         (["fetch", "controlnet"], {}, "not shipped yet"),
+        (
+            ["fetch", "assistant", "--from", "no/such.gguf"],
+            {"BOOKKIT_CACHE": "/nowhere"},
+            "There is no file no/such.gguf",
+        ),
+        (["fetch", "--from", "no/such.gguf"], {}, "must be named (assistant)"),
         (["fetch"], {"BOOK_MODELS": "enormous"}, "enormous"),
         (["fetch"], {"BOOK_ROOT": "/nowhere"}, "/nowhere"),
         (["fetch", "grounded-qa"], {"BOOK_MODELS": "hub"}, "full-size"),

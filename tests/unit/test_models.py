@@ -22,7 +22,7 @@ import bookkit
 from bookkit import BookError, files, models, paths
 from bookkit import fetch as fetching
 
-ROLES = {"gpt2", "chat", "embedder", "judge", "grounded-qa", "controlnet", "text-to-image"}
+ROLES = {"gpt2", "chat", "assistant", "embedder", "judge", "grounded-qa", "controlnet", "text-to-image"}
 FILES = {"config.json": b'{"model_type": "tiny"}', "part/weights.safetensors": bytes(range(256)) * 40}
 WHEEL = "tiny_model-1.0-py3-none-any.whl"
 
@@ -127,7 +127,7 @@ def test_registry_entry_is_complete(role):
     pocket, hub = entry["pocket"], entry["hub"]
     assert entry["title"]
     assert (paths.root() / pocket["passport"]).is_file()
-    assert pocket["kind"] in {"wheel", "repository", "dependency", "later"}
+    assert pocket["kind"] in {"wheel", "file", "repository", "dependency", "later"}
     if pocket["kind"] != "later":
         assert pocket["licence"] and pocket["bytes"] > 0 and pocket["parameters"] >= 0
         for record in pocket["files"].values():
@@ -135,6 +135,9 @@ def test_registry_entry_is_complete(role):
     if pocket["kind"] == "wheel":
         assert re.fullmatch("[0-9a-f]{64}", pocket["wheel_sha256"]) and pocket["wheel_bytes"] > 0
         assert isinstance(pocket["recipe"], int) and isinstance(pocket["version"], str)
+    if pocket["kind"] == "file":
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", pocket["id"]) and re.fullmatch("[0-9a-f]{40}", pocket["revision"])
+        assert pocket["seen_in"] and len(pocket["files"]) == 1 and isinstance(pocket["recipe"], int)
     if isinstance(hub, dict):
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", hub["id"])
         assert hub["revision"] is None or re.fullmatch("[0-9a-f]{40}", hub["revision"])
