@@ -37,7 +37,7 @@ def weights_asked(visit) -> list[str]:
 def lab(open_page):
     def open_lab(path=PAGE, **options):
         visit = open_page(path, **options)
-        visit.page.set_default_timeout(60_000)
+        visit.page.set_default_timeout(120_000)
         visit.page.evaluate(READY)
         return visit
 
@@ -307,7 +307,7 @@ def test_a_page_closed_while_it_loads_and_two_at_once(lab):
     for page in others:
         page.get_by_role("button", name=re.compile("^(Load|Start)")).click()
     for page in others:
-        page.get_by_role("button", name="Draw", exact=True).wait_for(timeout=60_000)
+        page.get_by_role("button", name="Draw", exact=True).wait_for(timeout=120_000)
     pictures = [page.evaluate(RUN, {"steps": 2, "seed": "5"})["picture"] for page in others]
     assert pictures[0] == pictures[1]
 
