@@ -71,3 +71,4 @@ clean:  ## remove the built site and the cached runs; .venv and the models stay
 include training/pocket_diffusion/pocket_diffusion.mk
 include training/grounded_qa/grounded_qa.mk
 include training/pocket_gpt2/pocket_gpt2.mk
+include training/browser/browser.mk

@@ -40,7 +40,20 @@ def settings(path: Path, smoke: bool = False, changes: Iterable[str] = ()) -> di
     """
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     small = config.pop("smoke")
-    config = _over(config, small) if smoke else config
+    return changed(_over(config, small) if smoke else config, changes, path.name)
+
+
+def changed(config: dict, changes: Iterable[str], file: str) -> dict:
+    """Settings in which some are changed.
+
+    Args:
+        config: the settings; changed in place.
+        changes: such as "training.batch=8", the values in YAML.
+        file: where the settings stand, for the message.
+
+    Raises:
+        BookError: a change names no setting.
+    """
     for change in changes:
         name, _, value = change.partition("=")
         *sections, last = name.split(".")
@@ -48,9 +61,7 @@ def settings(path: Path, smoke: bool = False, changes: Iterable[str] = ()) -> di
         for section in sections:
             part = part.get(section) if isinstance(part, dict) else None
         if not isinstance(part, dict) or last not in part or not value:
-            raise BookError(
-                f'"{change}" changes no setting: write it like training.batch=8, with a name from {path.name}.'
-            )
+            raise BookError(f'"{change}" changes no setting: write it like training.batch=8, with a name from {file}.')
         part[last] = yaml.safe_load(value)
     return config
 

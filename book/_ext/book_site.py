@@ -1,6 +1,7 @@
 """What the stock theme does not do: folded solutions by name, colours for code, small assets, a first page.
 
-- A code cell tagged ``exercise-solution`` folds under "Show the solution".
+- A code cell tagged ``exercise-solution`` folds under "Show the solution", one of the set-up under "Show the
+  set-up"; every other folded one says what its code made: "Show the code of this figure", table, viewer or check.
 - ``pygments.css`` is written from the two palettes below, all of them at a contrast of 4.5:1 or more
   (``tests/site`` measures it).
 - The theme's icon fonts, their style rules and all source maps are left out of the site: the icons that the
@@ -13,6 +14,7 @@
 """
 
 import re
+import zlib
 from pathlib import Path
 
 from docutils import nodes
@@ -94,8 +96,21 @@ def pygments_css() -> str:
     return "\n".join(lines) + "\n"
 
 
+def what_it_makes(cell) -> str:
+    """What the code of a folded cell is for, as its output and then its source tell: a reader decides by it."""
+    source, *rest = cell.children
+    shown = "".join(node.astext() for part in rest for node in part.findall(nodes.raw))
+    marks = {"viewer": "data-bookkit=", "table": "<table", "figure": "<svg"}
+    for made, mark in marks.items():
+        if mark in shown:
+            return made
+    if any(part.next_node(nodes.image) for part in rest):
+        return "figure"
+    return "check" if re.search(r"(?m)^\s*assert ", source.astext()) else "cell"
+
+
 def mend_code_cells(app, doctree) -> None:
-    """`Show the solution` instead of `Show code cell source`; `%pip` and `!git` are code of IPython."""
+    """`Show the solution`, `Show the code of this figure`; `%pip` and `!git` are code of IPython."""
     for cell in doctree.findall(nodes.container):
         if cell.get("nb_element") != "cell_code":
             continue
@@ -103,11 +118,15 @@ def mend_code_cells(app, doctree) -> None:
             if block.get("language") == "python":
                 block["language"] = "ipython3"
         if "tag_exercise-solution" in cell["classes"]:
-            cell["prompt_show"] = "Show the solution"
-            cell["prompt_hide"] = "Hide the solution"
-        elif cell.get("hide_mode") == "input" and "{type}" in str(cell.get("prompt_show", "")):
-            cell["prompt_show"] = "Show the code of this cell"
-            cell["prompt_hide"] = "Hide the code of this cell"
+            folds = "the solution"
+        elif cell.get("hide_mode") != "input" or "{type}" not in str(cell.get("prompt_show", "")):
+            continue
+        elif "set-up" in cell.parent["ids"]:
+            folds = "the set-up for Colab" if "google.colab" in cell.astext() else "the set-up"
+        else:
+            folds = f"the code of this {what_it_makes(cell)}"
+        cell["prompt_show"] = f"Show {folds}"
+        cell["prompt_hide"] = f"Hide {folds}"
 
 
 def pair_the_pictures(app, doctree) -> None:
@@ -225,4 +244,6 @@ def setup(app):
     # Before Sphinx collects the pictures of a page.
     app.connect("doctree-read", pair_the_pictures, priority=100)
     app.connect("build-finished", finish, priority=900)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    # Pages that were read under other rules than those of this file are read again.
+    rules = zlib.crc32(Path(__file__).read_bytes())
+    return {"version": "1", "env_version": rules, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -43,7 +43,7 @@ if "google.colab" in sys.modules:
     print("The published pages of this book:", PAGES or "not published yet")"""
 """The cell, with places for the two addresses of ``_config.yml``."""
 
-_METADATA = {"cellView": "form", "tags": ["hide-input"]}
+_METADATA = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
 
 
 def cell_text(repository: str, pages: str) -> str:

@@ -105,8 +105,22 @@ def cell_length(notebook: NotebookNode) -> Problems:
             continue
         if not folded(cell) and lines(cell) > CELL_LINES:
             yield at(cell, f"shows {lines(cell)} lines; cut it to {CELL_LINES}, or fold what is not its one purpose")
-        if FOLDED_TAG in tags(cell) and not cell.metadata.get("jupyter", {}).get("source_hidden"):
-            yield at(cell, "is folded on the page and open in JupyterLab; set jupyter.source_hidden to true")
+        yield from folded_twice(cell)
+
+
+def folded_twice(cell: NotebookNode) -> Problems:
+    """What is folded on the page is folded in JupyterLab."""
+    if FOLDED_TAG in tags(cell) and not cell.metadata.get("jupyter", {}).get("source_hidden"):
+        yield at(cell, "is folded on the page and open in JupyterLab; set jupyter.source_hidden to true")
+
+
+def set_up_folded(notebook: NotebookNode) -> Problems:
+    """A reader of the page meets the chapter, not its imports."""
+    for cell in part(notebook, "Set-up", "See it"):
+        if cell.cell_type == "code":
+            if not folded(cell):
+                yield at(cell, f"shows the set-up; tag it {FOLDED_TAG}")
+            yield from folded_twice(cell)
 
 
 def prose_before_code(notebook: NotebookNode) -> Problems:
@@ -197,6 +211,7 @@ RULES = (
     sections,
     core_size,
     cell_length,
+    set_up_folded,
     prose_before_code,
     diagram,
     paragraphs,

@@ -1,6 +1,7 @@
-"""The frozen text of the book: complete, and still the text that the questions are about."""
+"""The snapshot of the book: complete, and without what it is asked in vain."""
 
 import json
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -37,18 +38,20 @@ def test_every_section_has_text_and_its_own_address(frozen):
     assert {kind for section in frozen for kind, _ in section.parts} == {passages.PROSE, passages.OUTPUT}
 
 
-def test_gold_passages_stand_in_it(frozen, items):
-    """A quote that was mended for an edited page may be missing. Where a heading was renamed, or many quotes are gone,
-    make the frozen text anew and run chapter 14's sweeps again.
-    """
-    book = {(section.document, section.anchor): flat(section.text()) for section in frozen}
-    golds = [gold for item in items for gold in item["gold"]]
-    assert not [gold for gold in golds if (gold["document"], gold["anchor"]) not in book]
-    lost = [gold["quote"] for gold in golds if flat(gold["quote"]) not in book[gold["document"], gold["anchor"]]]
-    assert len(lost) < len(golds) / 20, lost
-
-
 def test_what_is_not_in_the_book_is_not_in_it(frozen, items):
     text = flat(" ".join(f"{section.title} {section.text()}" for section in frozen)).lower()
     found = [(item["id"], term) for item in items for term in item.get("absent", []) if f" {term.lower()} " in text]
     assert not found
+
+
+def test_links_from_the_snapshot_lead_to_a_page_or_nowhere(frozen):
+    """A page of the first edition may be gone; then its name is shown without a link."""
+    gone = passages.Section("notebooks/00_never.ipynb", ("Never",), "never", 1, ())
+    assert passages.page_today(gone) == ""
+    listed = set(passages.documents(ROOT))
+    for section in frozen:
+        link = passages.page_today(section)
+        assert "#" not in link and bool(link) == (ROOT / section.document).is_file()
+        if link:
+            target = (ROOT / "notebooks" / link).resolve().relative_to(ROOT).with_suffix("")
+            assert target == Path(section.document).with_suffix("") and section.document in listed

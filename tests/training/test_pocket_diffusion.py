@@ -18,14 +18,18 @@ from bookkit.errors import BookError
 from training import recipe
 from training.pocket_diffusion import __main__ as chain
 from training.pocket_diffusion import (
+    bank,
     captions,
     configuration,
     data,
     evaluate,
     export,
     judges,
+    layouts,
     loop,
+    masks,
     publish,
+    sheets,
     sources,
     text,
     train,
@@ -45,14 +49,20 @@ def smoke(tmp_path_factory):
     return configuration.read(CONFIGS / "smoke.json", work)
 
 
-def toy(work, smoke=None):
-    """A configuration in a fresh folder, with pack, tokenizer, VAE and text encoder of a finished run, if any."""
+def toy(work, smoke=None, fixed=False):
+    """A configuration in a fresh folder, with pack, tokenizer, VAE and text encoder of a finished run, if any.
+
+    It has the free layout of the smoke run, or the fixed one.
+    """
     config = configuration.read(CONFIGS / "smoke.json", work)
+    if fixed:
+        del config.pictures["layout"]
     work.mkdir(parents=True, exist_ok=True)
     if smoke is None:
         data.synthetic_pack(config.pack, config.sprite_size)
     else:
-        for name in (config.pack.name, "tokenizer", "vae.safetensors", "text.safetensors"):
+        bank_file = next(smoke.work.glob("bank-*")).name
+        for name in (config.pack.name, "tokenizer", "vae.safetensors", "text.safetensors", bank_file):
             (work / name).symlink_to(smoke.work / name)
     return config
 
@@ -128,13 +138,13 @@ def test_packs_are_reproducible(tmp_path):
         assert json.loads(archive.read("index.json"))["styles"]["twemoji"]["licence"] == "CC-BY-4.0"
 
 
-def test_backgrounds_sizes_and_places(tmp_path):
-    sprites = data.load(toy(tmp_path))
+def test_backgrounds_sizes_and_places_of_the_fixed_layout(tmp_path):
+    sprites = data.load(toy(tmp_path, fixed=True))
     subject = sprites.subjects[3]
     shown = [Picture(subject, "flat", name) for name in BACKGROUNDS]
     pictures = sprites.composite(shown, random.Random(0))
     assert pictures.shape == (12, 3, 32, 32) and pictures.abs().max() <= 1
-    assert judges.nearest_background(judges.border(pictures)).tolist() == list(range(12))
+    assert judges.nearest_background(masks.border(pictures)).tolist() == list(range(12))
 
     def drawn(size, place="centre"):
         difference = sprites.composite([Picture(subject, "flat", "white", size, place)])[0].amin(0) < 0.95
@@ -147,19 +157,187 @@ def test_backgrounds_sizes_and_places(tmp_path):
 
 
 def test_backgrounds_are_far_apart():
-    colours = judges.lab(torch.tensor(list(BACKGROUNDS.values())) / 255)
+    colours = masks.lab(torch.tensor(list(BACKGROUNDS.values())) / 255)
     distances = torch.cdist(colours, colours) + 1e3 * torch.eye(len(colours))
     assert distances.min() > 30
 
 
-def test_held_out_combinations_are_never_drawn(tmp_path):
-    sprites = data.load(toy(tmp_path))
+@pytest.mark.parametrize("fixed", [True, False])
+def test_held_out_combinations_are_never_drawn(tmp_path, fixed):
+    sprites = data.load(toy(tmp_path, fixed=fixed))
     drawn = sprites.draw(600, random.Random(1))
-    assert {data.part(picture) for picture in drawn} == {"train"}
+    assert {data.part(picture) for picture in drawn} == {sprites.part(picture) for picture in drawn} == {"train"}
     every = [p for name in ("train", "triple", "pair") for p in sprites.everything(name)]
     assert len(every) == len(set(every)) == 12 * 4 * 12
     names = [f"subject {number}" for number in range(2000)]
     assert 0.17 < sum(data.held_out_style(name) is not None for name in names) / 2000 < 0.23
+
+
+def test_the_fixed_layout_still_is_that_of_the_shipped_model(tmp_path):
+    """Words, places and held-out parts as the 64-pixel model was trained on them."""
+    sprites = data.load(toy(tmp_path, fixed=True))
+    rng = random.Random(0)
+    pictures = sprites.draw(200, rng)
+    told = [sprites.places(pictures, rng), [sprites.caption(picture, rng) for picture in pictures]]
+    assert hashlib.sha256(repr(told).encode()).hexdigest()[:16] == "1a7a205ef9adfba9"
+
+
+# --- the free layout --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def free(tmp_path_factory):
+    """Sprites of plain shapes in the free layout at 128 pixels."""
+    config = toy(tmp_path_factory.mktemp("free"))
+    config.resolution = 128
+    data.build(config)
+    return data.load(config)
+
+
+def test_free_drawings_fit_and_are_what_their_words_say(free):
+    rng = random.Random(0)
+    pictures = free.draw(400, rng)
+    boxes = free.places(pictures, rng)
+    for picture, some in zip(pictures, boxes, strict=True):
+        for box in some:
+            assert min(box.left, box.top) >= 3 and max(box.left + box.width, box.top + box.height) <= 125
+        if picture.neighbour:
+            one, other = some
+            assert one.left + one.width + 3 <= other.left and {one.sprite // 4, other.sprite // 4} == {
+                free.number[picture.subject], free.number[picture.neighbour]
+            }  # fmt: skip
+            continue
+        (low, high), _ = layouts.FREE_SIZES[picture.size]
+        assert low - 0.01 <= max(some[0].width, some[0].height) / 128 <= high + 0.01
+    sizes, places = ({getattr(p, name) for p in pictures} for name in ("size", "place"))
+    assert sizes == set(layouts.FREE_SIZES) and places == set(layouts.FREE_PLACES)
+    assert 0.1 < sum(p.neighbour is not None for p in pictures) / 400 < 0.2
+    mirrored = [box.mirrored for some in boxes for box in some]
+    assert 0.4 < np.mean(mirrored) < 0.6
+
+
+def test_free_compositions_differ_but_follow_the_seed(free):
+    asked = [Picture(free.subjects[3], "flat", "teal", "small", "left")] * 2
+    one, other = free.composite(asked, random.Random(1))
+    assert (one - other).abs().max() > 1
+    assert torch.equal(free.composite(asked, random.Random(1)), torch.stack([one, other]))
+    assert torch.equal(*free.composite(asked))
+
+
+def test_free_captions_say_half_and_lie_never(free):
+    rng = random.Random(0)
+    small = Picture(free.subjects[0], "flat", "teal", "small", "left")
+    pair = Picture(free.subjects[0], "flat", "teal", "any", "anywhere", free.subjects[7])
+    texts = [free.caption(small, rng) for _ in range(600)]
+    assert 0.42 < np.mean(["on the left" in text for text in texts]) < 0.58
+    assert 0.42 < np.mean([any(word in text for word in captions.SIZES["small"]) for text in texts]) < 0.58
+    texts = [free.caption(pair, rng) for _ in range(600)]
+    assert 0.42 < np.mean([any(f" {word} " in text for word in captions.BESIDE) for text in texts]) < 0.58
+    words = {word for table in (captions.SIZES, captions.PLACES) for some in table.values() for word in some if word}
+    assert not any(word in text for word in words for text in texts)
+
+
+def test_signs_and_letters_are_not_mirrored(free):
+    entries = [{"group": 8, "name": "right arrow"}, {"group": 4, "name": "fox"}]
+    settings = {"neighbours": 0.0, "said": {}}
+    layout = layouts.Free(free.layout.sprites[:2], entries, 128, torch.device("cpu"), **settings)
+    pictures = [Picture("x", "flat", "teal", "any", "anywhere")] * 50
+    ways = {n: {box.mirrored for some in layout.places(pictures, [[n]] * 50, random.Random(0)) for box in some}
+            for n in (0, 1)}  # fmt: skip
+    assert ways == {0: {False}, 1: {False, True}}
+
+
+def test_layouts_and_neighbours_are_held_out(free):
+    rng = random.Random(0)
+    for name in free.layout.groups:
+        pictures = free.laid_out(name, 12, rng)
+        assert {data.part(picture) for picture in pictures} == {"train"}
+        held = {"layout": "layout", "neighbour": "neighbour"}.get(name, "train")
+        assert {free.part(picture) for picture in pictures} == {held}
+        if name in ("placed", "layout"):
+            assert all("size" in layouts.says(picture) for picture in pictures)
+            assert any("place" in layouts.says(picture) for picture in pictures)
+        else:
+            assert all(picture.neighbour for picture in pictures)
+
+
+# --- judging by the pixels --------------------------------------------------------------------------------
+
+
+def test_pixels_tell_size_place_and_number(free):
+    pictures = [picture for name in free.layout.groups for picture in free.laid_out(name, 60, random.Random(name))]
+    pictures = [picture for picture in pictures if picture.background not in ("black", "grey", "blue")
+                and picture.style != "twemoji"]  # fmt: skip
+    found = masks.find(free.composite(pictures, random.Random(0)))
+    right = [masks.agrees(seen, picture) for seen, picture in zip(found, pictures, strict=True)]
+    for key in ("size", "place", "two"):
+        assert np.mean([score[key] for score in right if key in score]) > 0.98, key
+
+
+def test_pixels_tell_what_is_wrong(free):
+    subject, other = free.subjects[3], free.subjects[5]
+
+    def shown(size, place, neighbour=None):
+        picture = Picture(subject, "flat", "orange", size, place, neighbour)
+        return masks.find(free.composite([picture] * 20, random.Random(0))), picture
+
+    cases = [shown("small", place) for place in ("left", "right", "top", "bottom", "middle")]
+    for found, truth in cases:
+        for _, said in cases:
+            fits = [masks.agrees(seen, said)["place"] for seen in found]
+            if said is truth:
+                assert all(fits)
+            elif {said.place, truth.place} in ({"left", "right"}, {"top", "bottom"}) or "middle" in (
+                said.place, truth.place
+            ):  # fmt: skip
+                assert not any(fits), (said.place, truth.place)
+    for size in ("small", "large"):
+        found, _ = shown(size, "anywhere")
+        for said in ("small", "large"):
+            asked = Picture(subject, "flat", "orange", said, "anywhere")
+            assert {masks.agrees(seen, asked)["size"] for seen in found} == {size == said}
+    pair = Picture(subject, "flat", "orange", "any", "anywhere", other)
+    assert not any(masks.agrees(seen, pair)["two"] for seen in shown("large", "anywhere")[0])
+    assert all(masks.agrees(seen, pair)["two"] for seen in shown("any", "anywhere", other)[0])
+    empty = masks.find(torch.full((1, 3, 128, 128), 0.3))
+    assert empty == [None] and masks.agrees(empty[0], pair) == {"two": False}
+
+
+def test_specks_and_haze_are_no_drawing(free):
+    asked = Picture(free.subjects[3], "flat", "orange", "small", "left")
+    picture = free.composite([asked])
+    noisy = (picture + 0.03 * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
+    noisy[..., 20, 110] = noisy[..., 100:102, 100:102] = -1
+    (clean,), (rough,) = masks.find(picture), masks.find(noisy)
+    assert max(abs(a - b) for a, b in zip(clean.box, rough.box, strict=True)) <= 1
+
+
+def test_pixels_tell_a_drawing_from_its_mirror_image(free):
+    names = [name for name in free.subjects if "3 corners" in name or "5 corners" in name]
+    pictures = [Picture(name, style, "teal", "any", "anywhere") for name in names for style in ("flat", "3d")] * 6
+    places = free.places(pictures, random.Random(0))
+    seen = masks.directions(free.paint(pictures, places), free.composite(pictures))
+    told = [(way, boxes[0].mirrored) for way, boxes in zip(seen, places, strict=True) if way]
+    assert len(told) > 10 and all((way == "mirrored") == mirrored for way, mirrored in told)
+    straight = [Picture("shape with 4 corners", "flat", "teal", "any", "anywhere")] * 4
+    assert masks.directions(free.composite(straight, random.Random(0)), free.composite(straight)) == [None] * 4
+
+
+def test_two_things_are_parted_and_put_in_the_middle(free):
+    pair = Picture("shape with 4 corners", "flat", "orange", "any", "anywhere", "shape with 16 corners")
+    pictures = free.composite([pair], random.Random(0))
+    halves = masks.halves(pictures, masks.find(pictures))
+    assert halves.shape == (1, 2, 3, 128, 128)
+    for half in halves[0]:
+        (found,) = masks.find(half[None])
+        assert found.gap is None and abs(found.x - 0.5) < 0.12 and 0.36 < found.share < 0.48
+
+
+def test_seeds_that_differ_are_told_from_those_that_do_not():
+    same = torch.zeros(1, 3, 3, 8, 8)
+    other = same.clone()
+    other[0, 1] = 1
+    assert masks.spread(same).tolist() == [0] and np.allclose(masks.spread(other), 2 / 3)
 
 
 def test_the_attribution_is_up_to_date():
@@ -171,12 +349,27 @@ def test_the_attribution_is_up_to_date():
 
 def test_the_smoke_run_writes_everything(smoke):
     results = json.loads((smoke.work / "evaluation/results.json").read_text())
-    assert set(results["groups"]) == {"train", "triple", "pair"}
+    assert list(results["groups"]) == ["train", "triple", "pair", "placed", "layout", "beside", "neighbour"]
+    assert {*results["groups"]["placed"]["layout"]["real"]} >= {"size"}
+    assert set(results["seeds_differ"]) == {"named", "open"}
+    assert {*results["groups"]["beside"]["layout"]["generated"]} == {"two", "both"}
+    for name in ("named", "open"):
+        assert (smoke.work / f"evaluation/grid-{name}.png").exists()
     assert results["judges"]["train"]["background"] == 1
     assert (smoke.work / "evaluation/samples-pair.png").exists()
     assert "| held-out style | nearest caption |" in (smoke.work / "evaluation/results.md").read_text()
     steps = [json.loads(line)["step"] for line in (smoke.work / "unet.jsonl").read_text().splitlines()]
     assert steps == [10, 20, 30]
+
+
+def test_sheets_show_what_has_been_trained_so_far(smoke):
+    told = []
+    sheets.write(smoke, told.append)
+    assert [line.split(":")[0] for line in told[:3]] == ["size as asked", "place as asked", "two as asked"]
+    assert len((smoke.work / "sheets/forty.txt").read_text().splitlines()) == 40
+    for name in ("forty", "grid-named", "grid-open"):
+        with Image.open(smoke.work / f"sheets/{name}.png") as sheet:
+            assert sheet.width > 60
 
 
 def test_the_same_captions_give_the_same_tokenizer(smoke):
@@ -218,7 +411,7 @@ def test_the_judges_load_without_custom_code(smoke):
     clip = CLIPModel.from_pretrained(smoke.work / "export/judge")
     processor = AutoProcessor.from_pretrained(smoke.work / "export/judge")
     sprites = data.load(smoke)
-    picture = sprites.composite([Picture(sprites.subjects[0], "flat", "red")])
+    picture = sprites.composite([sprites.layout.usual(sprites.subjects[0], "flat", "red")])
     inputs = processor(text=["a shape"], images=data.to_pil(picture), return_tensors="pt", padding="max_length")
     assert (inputs["pixel_values"] - picture).abs().max() < 0.01
     assert clip(**inputs).logits_per_image.shape == (1, 1)
@@ -269,6 +462,97 @@ def test_a_code_is_a_straight_way_to_its_latent(smoke):
     errors = ((vectors @ module.basis.T + module.mean - flat[:2, None]) ** 2).mean(2)
     kept = torch.cat([errors[i, place:] for i, place in enumerate(end.tolist())])
     assert torch.allclose(module(latents[:2], ids)["loss"], kept.mean(), rtol=1e-5)
+
+
+def test_the_code_says_the_layout(smoke):
+    torch.manual_seed(0)
+    tokenizer = captions_tokenizer.load(smoke, data.load(smoke))
+    layout = torch.rand(50, 4) * torch.tensor([1.0, 2.0, 3.0, 0.1])
+    module = text.PictureCode(text.build(smoke, tokenizer), torch.randn(50, 4, 8, 8), layout, weight=0.5)
+    assert module.basis.shape == (256, smoke.text_encoder["hidden_size"] - 4)
+    ids = captions_tokenizer.encode(tokenizer, ["a shape"])
+    scores = module(torch.randn(1, 4, 8, 8), ids, layout[:1])
+    assert torch.allclose(scores["loss"], scores["picture"] + 0.5 * scores["layout"])
+    done = ids[0] == tokenizer.eos_token_id
+    told = (module.text_encoder(ids)[0][0, done, -4:] * module.spread + module.centre - layout[0]) / module.spread
+    assert torch.allclose(scores["layout"], (told**2).mean(), rtol=1e-4)
+
+
+def test_the_bank_knows_the_usual_picture_of_each(smoke):
+    sprites = data.load(smoke)
+    stored = bank.load(smoke, sprites, captions_tokenizer.load(smoke, sprites))
+    count, usual = len(stored["latents"]), len(stored["usual"])
+    assert stored["which"].shape == (count,) and set(stored["which"].tolist()) == set(range(usual)) and usual < count
+    assert stored["layout"].shape == (count, 4) and 0.05 < stored["layout"][:, 3].mean() < 0.15
+    assert stored["tokens"].shape == (count, smoke.pictures["captions"], smoke.tokenizer["length"])
+
+
+def test_latents_are_much_the_same_in_bfloat16(smoke):
+    sprites = data.load(smoke)
+    encoder, pictures = vae.trained(smoke, sprites), sprites.composite(sprites.draw(20, random.Random(0)))
+    exact, short = bank.encoded(encoder, pictures), bank.encoded(encoder, pictures, short=True)
+    assert short.dtype == exact.dtype == torch.float16 and 0 < (short - exact).float().std() < 0.03
+
+
+def test_min_snr_weights(smoke):
+    scheduler = train.build_scheduler(smoke)
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
+    weights = train.snr_weights(scheduler, 5.0)
+    assert abs(weights.mean() - 1) < 1e-5 and weights[-1] == 0
+    at = (snr - 5).abs().argmin()
+    assert abs(weights.argmax() - at) <= 1
+    assert torch.allclose(weights[600] / weights[at], snr[600] / (snr[600] + 1) / (5 / 6), rtol=0.02)
+    assert train.snr_weights(scheduler, 5.0, 0.1)[-1] > 0.1
+    smoke.scheduler["prediction_type"] = "epsilon"
+    try:
+        with pytest.raises(BookError, match="Noise cannot be predicted where nothing but noise is left"):
+            train.DiffusionLoss(torch.nn.Linear(1, 1), None, train.build_scheduler(smoke))
+        smoke.scheduler["rescale_betas_zero_snr"] = False
+        weights = train.snr_weights(train.build_scheduler(smoke), 5.0)
+        assert torch.allclose(weights[-300:], weights[-1], rtol=1e-3) and weights[0] < weights[-1] / 100
+    finally:
+        smoke.scheduler |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+
+
+def test_the_noise_can_be_predicted_instead(smoke):
+    """Both losses vanish for the model that knows the picture."""
+    latents, noise = torch.randn(2, 4, 4, 4), torch.randn(2, 4, 4, 4)
+    times = torch.tensor([10, 700])
+    words = torch.nn.Embedding(3, 4)
+    for settings in ({}, {"prediction_type": "epsilon", "rescale_betas_zero_snr": False}):
+        scheduler = train.build_scheduler(configuration.read(CONFIGS / "smoke.json"))
+        scheduler = type(scheduler).from_config(scheduler.config | settings)
+        a, s = scheduler.alphas_cumprod[times].sqrt(), (1 - scheduler.alphas_cumprod[times]).sqrt()
+        known = noise if settings else a.view(-1, 1, 1, 1) * noise - s.view(-1, 1, 1, 1) * latents
+
+        class Known(torch.nn.Module):
+            def forward(self, *args, answer=known, **kwargs):
+                return (answer,)
+
+        class Text(torch.nn.Module):
+            def forward(self, tokens):
+                return (words(tokens),)
+
+        for weighting in ({}, {"min_snr": 5.0, "least_weight": 0.1}):
+            loss = train.DiffusionLoss(Text(), Known(), scheduler, **weighting)
+            assert loss(latents, torch.tensor([[0], [1]]), times, noise)["loss"] < 1e-10
+
+
+def test_windows_are_parts_of_their_pictures():
+    pictures = torch.arange(2 * 3 * 16 * 16.0).view(2, 3, 16, 16)
+    parts = vae.windows(pictures, 8, random.Random(0))
+    for picture, part in zip(pictures, parts, strict=True):
+        top, left = ((picture[0] == part[0, 0, 0]).nonzero()[0]).tolist()
+        assert torch.equal(picture[:, top : top + 8, left : left + 8], part)
+
+
+def test_a_drawing_can_count_more_than_its_ground():
+    pictures = torch.zeros(1, 3, 8, 8)
+    pictures[..., 2:4, 2:4] = 1
+    error = torch.zeros_like(pictures)
+    error[..., 2, 2] = 0.4
+    assert torch.isclose(vae.drawn_error(error, pictures, torch.zeros(1, 3, 1, 1)), torch.tensor(0.1))
+    assert vae.drawn_error(error, 0 * pictures, torch.zeros(1, 3, 1, 1)) == 0
 
 
 def test_muon_trains_the_matrices_and_adamw_the_rest(smoke):
@@ -395,7 +679,7 @@ def test_bootstrap_intervals():
 
 
 def test_colours_are_measured_as_the_standard_says():
-    values = judges.lab(torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    values = masks.lab(torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
     expected = torch.tensor([[100.0, 0, 0], [53.24, 80.09, 67.20], [0, 0, 0]])  # published values under D65
     assert torch.allclose(values, expected, atol=0.1)
 
@@ -412,7 +696,7 @@ def test_the_nearest_caption_never_has_all_three(tmp_path):
 # --- configurations ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "cpu128", "gpu128"])
 def test_the_shipped_configurations_fit_the_book(name):
     config = configuration.read(CONFIGS / f"{name}.json")
 
@@ -430,6 +714,14 @@ def test_the_shipped_configurations_fit_the_book(name):
         ]  # fmt: skip
     parameters = [sum(p.numel() for p in module.parameters()) for module in modules]
     assert 2 * sum(parameters) < export.TOTAL_LIMIT - 600_000 and 2 * max(parameters) < export.FILE_LIMIT
+
+
+def test_single_settings_are_changed_on_the_command_line():
+    changes = ["training.unet.batch=64", "scheduler.prediction_type=epsilon"]
+    config = configuration.read(CONFIGS / "cpu128.json", changes=changes)
+    assert config.training["unet"].batch == 64 and config.scheduler["prediction_type"] == "epsilon"
+    with pytest.raises(BookError, match="changes no setting: .* a name from cpu128.json"):
+        configuration.read(CONFIGS / "cpu128.json", changes=["training.unet.bach=64"])
 
 
 def test_a_wrong_configuration_is_refused(tmp_path):

@@ -111,6 +111,44 @@ def test_a_question_of_broken_characters_is_asked_without_them(search, said):
     assert reply.asked[1]["content"].endswith("Question: Where do cats \ufffd sleep\ufffd?")
 
 
+def test_reranking_changes_the_order_of_the_best(search, monkeypatch):
+    asked = []
+
+    def fit(text, question):
+        asked.append(question)
+        return "Birds" in text
+
+    first = search().find("Do cats, dogs and birds sleep?")
+    again = search().find("Do cats, dogs and birds sleep?", fit=fit)
+    assert first[0].section.title != "Birds" and again[0].section.title == "Birds" and len(asked) == len(first) == 3
+    assert [p for p in again if p is not again[0]] == [p for p in first if p.section.title != "Birds"]
+    monkeypatch.setattr(answer, "RERANKED", 1)
+    assert search().find("Do cats, dogs and birds sleep?", fit=fit) == first, "only the best are looked at again"
+
+
+def test_the_reranker_is_that_of_chapter_14s_sweep(tmp_path):
+    from training.sweeps import rag
+
+    tokenizer, model = rag.Bench(smoke=True, kept=tmp_path).chat("float32")
+    questions = ["What is a token?", "Why?"]
+    wanted = rag.question_log_probs(tokenizer, model, CATS, questions)
+    found = [answer.question_log_prob(tokenizer, model, CATS, question) for question in questions]
+    assert found == pytest.approx(wanted, abs=1e-4)
+
+
+def test_what_is_shown_was_reranked(search, said):
+    reply = replying("Answer: before sunrise [1]")
+    cited = answer.ask(
+        "Do cats, dogs and birds sleep?",
+        say=said.append,
+        write=lambda bit: None,
+        search=search(),
+        reply=reply,
+        fit=lambda text, question: "Birds" in text,
+    )
+    assert [piece.section.title for piece in cited] == ["Birds"]
+
+
 def test_nothing_near_is_nothing_found(search):
     assert search().find("Quantum chromodynamics") == []
 

@@ -170,7 +170,8 @@ def test_the_cell_is_put_in_its_place():
     colab.put_cell(notebook, "a.ipynb", "the text")
     assert [cell.source for cell in notebook.cells] == ["1", "the text", "2"]
     assert [cell.id for cell in notebook.cells] == before
-    assert notebook.cells[1].metadata == {"cellView": "form", "tags": ["hide-input"]}
+    folded = {"jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    assert notebook.cells[1].metadata == {"cellView": "form"} | folded
 
 
 @pytest.mark.parametrize("sources", [["1"], ['"google.colab"'] * 2])

@@ -10,6 +10,7 @@ The steps, each a module with a command line, in the order in which they run::
     export    write a StableDiffusionPipeline that diffusers loads without custom code
     evaluate  score it, and write the figures of its passport
 
-Every step reads one configuration (``configs/cpu.json``, ``configs/gpu.json``, ``configs/smoke.json``) and keeps
-its work in one folder outside the repository (see :func:`configuration.work_folder`).
+Between stretches of training, ``sheets`` draws unselected pictures with what is there. Every step reads one
+configuration (``configs/cpu.json`` is that of the shipped model, ``cpu128.json`` its successor's) and keeps its work in
+one folder outside the repository (see :func:`configuration.work_folder`).
 """

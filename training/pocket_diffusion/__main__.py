@@ -17,6 +17,7 @@ def main(argv=None) -> None:
         word for flag in ("config", "work") if (value := getattr(args, flag)) for word in (f"--{flag}", str(value))
     ]
     shared += ["--smoke"] if args.smoke else []
+    shared += [word for change in args.set for word in ("--set", change)]
     data.main(shared)
     trainings = (
         lambda: judges.run(config, "style_judge", args.minutes),

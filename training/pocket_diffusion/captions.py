@@ -1,6 +1,7 @@
 """The words: what a picture can show, and captions in natural and varied English that say it.
 
-A picture is described by five choices that vary independently: subject, style, background, size and place.
+A picture is described by choices that vary independently: subject, style, background, size and place, and perhaps a
+second subject beside the first.
 """
 
 import random
@@ -30,12 +31,11 @@ BACKGROUNDS = {
     "brown": (120, 75, 35),
 }
 
-# size: (share of the frame that the longer side of the drawing takes, how often, words for it)
-SIZES = {"normal": (0.8125, 0.7, ("",)), "large": (0.9375, 0.1, ("large", "big")),
-         "small": (0.5, 0.2, ("small", "tiny", "little"))}  # fmt: skip
-# place: (columns, rows) to move from the centre, as a share of the free room; only small things are moved
-PLACES = {"centre": ((0, 0), ("",)), "left": ((-1, 0), ("on the left",)), "right": ((1, 0), ("on the right",)),
-          "top": ((0, -1), ("at the top",)), "bottom": ((0, 1), ("at the bottom",))}  # fmt: skip
+# The words for sizes and places, the first for prompts; layouts.py says what they mean. "" is silence.
+SIZES = {"normal": ("",), "large": ("large", "big"), "small": ("small", "tiny", "little"), "any": ("",)}
+PLACES = {"centre": ("",), "left": ("on the left",), "right": ("on the right",), "top": ("at the top",),
+          "bottom": ("at the bottom",), "middle": ("in the middle",), "anywhere": ("",)}  # fmt: skip
+BESIDE = ("next to", "beside", "and")
 
 # Everyday words for what the standard calls otherwise.
 ALIASES = {
@@ -65,13 +65,14 @@ SPOKEN_WITH_CONSONANT = re.compile(r"(one|once|ewe|euro|ufo)\b")
 
 @dataclass(frozen=True)
 class Picture:
-    """What a picture shows, by name. `subject` is an emoji's English name."""
+    """What a picture shows, by name. `subject` is an emoji's English name, and so is `neighbour`."""
 
     subject: str
     style: str
     background: str
     size: str = "normal"
     place: str = "centre"
+    neighbour: str | None = None
 
 
 def plain(name: str) -> str:
@@ -111,25 +112,38 @@ def canonical(picture: Picture) -> str:
 
     >>> canonical(Picture("red apple", "3d", "blue"))
     'a red apple, 3d style, on a blue background'
+    >>> canonical(Picture("fox", "flat", "teal", "any", "anywhere", "egg"))
+    'a fox next to an egg, flat style, on a teal background'
     """
-    size, place = SIZES[picture.size][2][0], PLACES[picture.place][1][0]
+    size, place = SIZES[picture.size][0], PLACES[picture.place][0]
     subject = " ".join((noun_phrase(plain(picture.subject), size), place)).strip()
+    if picture.neighbour:
+        subject = f"{subject} {BESIDE[0]} {noun_phrase(plain(picture.neighbour))}"
     return f"{subject}, {STYLE_PHRASES[picture.style][0]}, on {article(picture.background)} background"
+
+
+def spoken(subject: str, rng: random.Random) -> str:
+    """A subject's name, or now and then one of its everyday words."""
+    name = plain(subject)
+    if subject in ALIASES and rng.random() < 0.3:
+        name = rng.choice(ALIASES[subject] or (name,))
+    return name
 
 
 def varied(picture: Picture, tags: list[str], rng: random.Random) -> str:
     """A random caption: order, wording and, now and then, a missing attribute, an alias or a tag.
 
-    Half of all captions follow the canonical order. Size and place are always said where they differ from the
-    usual; style and background are each left out in one caption of twenty, so that a short prompt means "any".
+    Half of all captions follow the canonical order. Size, place and neighbour are always said where there are words
+    for them; style and background are each left out in one caption of twenty, so that a short prompt means "any".
     """
-    name = plain(picture.subject)
-    if picture.subject in ALIASES and rng.random() < 0.3:
-        name = rng.choice(ALIASES[picture.subject] or (name,))
-    size, place = rng.choice(SIZES[picture.size][2]), rng.choice(PLACES[picture.place][1])
+    name = spoken(picture.subject, rng)
+    size, place = rng.choice(SIZES[picture.size]), rng.choice(PLACES[picture.place])
     bare = rng.random() < 0.1
     subject = f"{size} {name}".strip() if bare else noun_phrase(name, size)
     subject = f"{subject} {place}".strip()
+    if picture.neighbour:
+        other = spoken(picture.neighbour, rng)
+        subject = f"{subject} {rng.choice(BESIDE)} {other if bare else noun_phrase(other)}"
     if tags and rng.random() < 0.1:
         subject = f"{subject}, {plain(rng.choice(tags))}"
     style = rng.choice(STYLE_PHRASES[picture.style]) if rng.random() < 0.3 else STYLE_PHRASES[picture.style][0]

@@ -5,6 +5,7 @@ The same fields serve two processor cores and a GPU; only their values differ.
 
 import argparse
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,8 +56,10 @@ class Config:
         resolution: side of the pictures, in pixels.
         precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
         subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
+        packs_all: whether the pack holds all subjects, or those of the groups alone.
         pictures: what is trained on: "variants" of each combination (the first in usual size and place), "captions"
-            of each, and whether to "wiggle" them by a few pixels.
+            of each, whether to "wiggle" them by a few pixels (in the free layout: to compose them at random), and the
+            settings of the free "layout", if it is that.
         vae, text_encoder, unet, scheduler, judge, style_judge: what the libraries' own classes take.
         training: for each model, how it is trained.
         synthetic: whether plain shapes stand in for the emoji sets (for smoke runs).
@@ -79,6 +82,7 @@ class Config:
     training: dict[str, Training]
     evaluation: dict
     synthetic: bool = False
+    packs_all: bool = True
     work: Path = Path()
 
     def __post_init__(self):
@@ -91,7 +95,8 @@ class Config:
 
     @property
     def pack(self) -> Path:
-        return self.work / f"{'synthetic' if self.synthetic else 'emoji'}-{self.sprite_size}.zip"
+        part = "" if self.packs_all else "-groups-" + "-".join(map(str, self.subjects["groups"]))
+        return self.work / f"{'synthetic' if self.synthetic else 'emoji'}-{self.sprite_size}{part}.zip"
 
 
 def work_folder(name: str) -> Path:
@@ -99,15 +104,20 @@ def work_folder(name: str) -> Path:
     return recipe.cache_folder("POCKET_DIFFUSION_WORK", "bookkit/training/pocket_diffusion") / name
 
 
-def read(path: Path, work: Path | None = None) -> Config:
+def read(path: Path, work: Path | None = None, changes: Iterable[str] = ()) -> Config:
     """Read a configuration.
+
+    Args:
+        path: the JSON file.
+        work: the folder for what is made, else :func:`work_folder`.
+        changes: other values for single settings, such as "training.unet.batch=64".
 
     Raises:
         BookError: the file is missing or is not a configuration.
     """
     try:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
-        config = Config(**values)
+        config = Config(**recipe.changed(values, changes, Path(path).name))
     except FileNotFoundError:
         raise BookError(f"{path} is missing: name one of training/pocket_diffusion/configs/*.json.") from None
     except (ValueError, TypeError) as error:
@@ -123,6 +133,7 @@ def step_parser(description: str, minutes: bool = False, **options) -> argparse.
     parser.add_argument("--config", type=Path, default=HERE / "configs" / "cpu.json")
     parser.add_argument("--work", type=Path, help="folder for checkpoints and results (default: in the cache)")
     parser.add_argument("--smoke", action="store_true", help="the whole step at toy size, without network")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another value for a setting")
     if minutes:
         parser.add_argument("--minutes", type=float, help="stop training after so long; the same command goes on")
     return parser
@@ -130,7 +141,7 @@ def step_parser(description: str, minutes: bool = False, **options) -> argparse.
 
 def from_arguments(args: argparse.Namespace) -> Config:
     """The configuration that a command line names."""
-    return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work)
+    return read(HERE / "configs" / "smoke.json" if args.smoke else args.config, args.work, args.set)
 
 
 def command(main) -> None:

@@ -2,8 +2,8 @@
 
     python -m training.pocket_diffusion.data --config training/pocket_diffusion/configs/cpu.json
 
-Nothing but the sprites is stored. A picture is a sprite in one of three sizes, moved by whole pixels, on a
-plain background; every choice is drawn from a generator that the caller seeds.
+Nothing but the sprites is stored. A picture is a sprite, or two, on a plain background, in a size and at a place that
+:mod:`layouts` chooses; every choice is drawn from a generator that the caller seeds.
 
 What is held out, from everything that is trained here (VAE, U-Net, judges), by a rule that depends on names
 and not on order or number:
@@ -11,6 +11,8 @@ and not on order or number:
 - *pairs*: every fifth subject, by hash, lacks one of its styles, chosen by hash. No training picture shows it.
 - *triples*: of the other (subject, style, background) combinations, 8 % by hash. The sprite is trained on, but
   never on this background.
+- *layouts*, in the free layout: of the combinations (subject, size, place), 8 % by hash.
+- *neighbours*, in the free layout: of the pairs of subjects, 20 % by hash are never shown together.
 """
 
 import hashlib
@@ -18,21 +20,22 @@ import io
 import json
 import random
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
 from bookkit.errors import BookError
-from training.pocket_diffusion import sources
-from training.pocket_diffusion.captions import BACKGROUNDS, PLACES, SIZES, Picture, plain, varied
+from training.pocket_diffusion import layouts, sources
+from training.pocket_diffusion.captions import BACKGROUNDS, Picture, plain, varied
 from training.pocket_diffusion.configuration import command, from_arguments, step_parser
 
 STYLES = tuple(sources.STYLES)
 TRIPLES_HELD_OUT = 0.08
 PAIRS_HELD_OUT = 0.2  # of subjects, one style each: 5 % of the pairs
+LAYOUTS_HELD_OUT = 0.08
+NEIGHBOURS_HELD_OUT = 0.2
 
 
 # --- what is held out -------------------------------------------------------------------------------------
@@ -51,26 +54,36 @@ def held_out_style(subject: str) -> str | None:
 
 
 def part(picture: Picture) -> str:
-    """The part of the data that a picture belongs to: "train", "triple" or "pair" (held out)."""
+    """The part of the data that subject, style and background belong to: "train", "triple" or "pair" (held out)."""
     if held_out_style(picture.subject) == picture.style:
         return "pair"
     held = fraction("triple", picture.subject, picture.style, picture.background) < TRIPLES_HELD_OUT
     return "triple" if held else "train"
 
 
+def unseen_layout(picture: Picture) -> bool:
+    """Whether no training picture shows this subject in this size at this place (free layout)."""
+    return fraction("layout", picture.subject, picture.size, picture.place) < LAYOUTS_HELD_OUT
+
+
+def unseen_together(picture: Picture) -> bool:
+    """Whether no training picture shows this subject beside this neighbour."""
+    return fraction("neighbours", *sorted((picture.subject, picture.neighbour))) < NEIGHBOURS_HELD_OUT
+
+
 # --- sprites ----------------------------------------------------------------------------------------------
 
 
 class Sprites:
-    """The sprites of a pack, in every size, on a device.
+    """The sprites of a pack and their layout, on a device.
 
     Attributes:
         subjects: their names, in the pack's order.
         tags: {name: English tags}.
-        canvases: uint8 (sizes, subjects · styles, 4, resolution, resolution), colours multiplied by alpha.
+        layout: where drawings stand, and how large they are.
     """
 
-    def __init__(self, pack: Path, resolution: int, groups=None, limit: int | None = None, device="cpu"):
+    def __init__(self, pack: Path, resolution: int, groups=None, limit: int | None = None, layout=None, device="cpu"):
         """Read a pack.
 
         Args:
@@ -79,6 +92,8 @@ class Sprites:
                 largest size asks for.
             groups: emoji groups to keep (emojibase's numbers), or None for all.
             limit: at most so many subjects, evenly spread over the list.
+            layout: see :func:`layouts.make`.
+            device: where the sprites are kept and pictures composed.
 
         Raises:
             BookError: the pack is missing, truncated or too coarse.
@@ -94,91 +109,110 @@ class Sprites:
             raise BookError(f"{pack} is missing: run the step `data` first.") from None
         except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
             raise BookError(f"{pack} is truncated or damaged: delete it and run the step `data` again.") from error
-        if index["size"] < round(max(share for share, _, _ in SIZES.values()) * resolution):
-            raise BookError(f"{pack} has sprites of {index['size']} px, too coarse for {resolution} px: "
-                            "run the step `data` with this configuration.")  # fmt: skip
         self.resolution, self.device = resolution, torch.device(device)
         self.subjects = [entry["name"] for entry in kept]
         self.tags = {entry["name"]: entry["tags"] for entry in kept}
         self.number = {name: i for i, name in enumerate(self.subjects)}
         full = torch.stack([torch.frombuffer(bytearray(_premultiplied(file)), dtype=torch.uint8) for file in files])
         full = full.view(len(files), index["size"], index["size"], 4).permute(0, 3, 1, 2)
-        self.canvases = torch.stack([self._canvas(full, share) for share, _, _ in SIZES.values()])
+        entries = [entry for entry in kept for _ in STYLES]
+        self.layout = layouts.make(layout, full, entries, resolution, self.device)
+        if index["size"] < round(self.layout.largest * resolution):
+            raise BookError(f"{pack} has sprites of {index['size']} px, too coarse for {resolution} px: "
+                            "run the step `data` with this configuration.")  # fmt: skip
 
-    def _canvas(self, full: torch.Tensor, share: float) -> torch.Tensor:
-        """All sprites (n, 4, s, s) at one size, centred: uint8 (n, 4, resolution, resolution)."""
-        side = round(share * self.resolution / 2) * 2
-        before = (self.resolution - side) // 2
-        parts = []
-        for chunk in full.split(256):
-            chunk = chunk.to(self.device)
-            if side != chunk.shape[-1]:
-                chunk = F.interpolate(chunk.float(), (side, side), mode="bicubic", antialias=True)
-                chunk = chunk.round().clamp(0, 255)
-                chunk[:, :3] = torch.minimum(chunk[:, :3], chunk[:, 3:])  # bicubic overshoot
-            parts.append(F.pad(chunk.to(torch.uint8), (before, self.resolution - side - before) * 2))
-        return torch.cat(parts)
+    def places(self, pictures: list[Picture], rng: random.Random | None = None) -> list:
+        """Where the sprites of each picture go, as the layout has it; without `rng`, where they stand usually."""
+        shown = [([p.subject, p.neighbour] if p.neighbour else [p.subject], STYLES.index(p.style)) for p in pictures]
+        numbers = [[self.number[subject] * len(STYLES) + style for subject in subjects] for subjects, style in shown]
+        return self.layout.places(pictures, numbers, rng)
+
+    def paint(self, pictures: list[Picture], places: list) -> torch.Tensor:
+        """The pictures with their sprites at these places, float32 (n, 3, resolution, resolution) in [-1, 1]."""
+        colour = torch.tensor([BACKGROUNDS[p.background] for p in pictures], device=self.device)
+        drawn = self.layout.paint(places)
+        picture = drawn[:, :3] + (1 - drawn[:, 3:] / 255) * colour[:, :, None, None]
+        return picture / 127.5 - 1
 
     def composite(self, pictures: list[Picture], rng: random.Random | None = None) -> torch.Tensor:
         """The pictures as float32 (n, 3, resolution, resolution) in [-1, 1].
 
         Args:
             pictures: what to show.
-            rng: moves each drawing by up to 1/32 of the frame, unless it is large; None leaves it in its place.
+            rng: chooses what the words of a picture leave open (in the fixed layout: a few pixels).
         """
-        sizes, columns, rows = [], [], []
-        names = list(SIZES)
-        for picture in pictures:
-            (right, down), _ = PLACES[picture.place]
-            share = SIZES[picture.size][0]
-            room = int(self.resolution * ((1 - share) / 2 - 1 / 32)) if share < 0.7 else 0
-            wiggle = 0 if rng is None or picture.size == "large" else self.resolution // 32
-            sizes.append(names.index(picture.size))
-            columns.append(right * room + (rng.randint(-wiggle, wiggle) if wiggle else 0))
-            rows.append(down * room + (rng.randint(-wiggle, wiggle) if wiggle else 0))
-        sprite = [self.number[p.subject] * len(STYLES) + STYLES.index(p.style) for p in pictures]
-        colour = torch.tensor([BACKGROUNDS[p.background] for p in pictures], device=self.device)
-        drawn = self.canvases[torch.tensor(sizes, device=self.device), torch.tensor(sprite, device=self.device)]
-        drawn = _shift(_shift(drawn, columns, dim=3), rows, dim=2).float()
-        picture = drawn[:, :3] + (1 - drawn[:, 3:] / 255) * colour[:, :, None, None]
-        return picture / 127.5 - 1
+        return self.paint(pictures, self.places(pictures, rng))
+
+    def chance(self, seed: str) -> random.Random | None:
+        """What composes pictures that are judged or measured: chance in the free layout, their usual places else."""
+        return random.Random(seed) if self.layout.groups else None
+
+    def part(self, picture: Picture) -> str:
+        """The part of the data that a picture belongs to: "train", or how it is held out.
+
+        Beside those of :func:`part`: "layout", and "neighbour".
+        """
+        found = part(picture)
+        if picture.neighbour and found == "train":
+            found = part(replace(picture, subject=picture.neighbour))
+            found = "neighbour" if found == "train" and unseen_together(picture) else found
+        if found == "train" and "layout" in self.layout.groups and "place" in layouts.says(picture):
+            found = "layout" if unseen_layout(picture) else found
+        return found
 
     def everything(self, wanted: str) -> list[Picture]:
         """All (subject, style, background) of one part ("train", "triple", "pair"), in usual size and place."""
-        every = (Picture(s, t, b) for s in self.subjects for t in STYLES for b in BACKGROUNDS)
+        every = (self.layout.usual(s, t, b) for s in self.subjects for t in STYLES for b in BACKGROUNDS)
         return [picture for picture in every if part(picture) == wanted]
+
+    def pick(self, rng: random.Random) -> Picture:
+        """Any subject, style and background, in its usual size and place."""
+        return self.layout.usual(rng.choice(self.subjects), rng.choice(STYLES), rng.choice(list(BACKGROUNDS)))
+
+    def vary(self, picture: Picture, rng: random.Random) -> Picture:
+        """The same subject, style and background in another layout, perhaps beside another subject."""
+        return self.layout.accompany(self.layout.vary(picture, rng), self.subjects, rng)
 
     def draw(self, count: int, rng: random.Random) -> list[Picture]:
         """Random training pictures: every choice independent, held-out combinations left out."""
         pictures = []
         while len(pictures) < count:
-            picture = vary(Picture(rng.choice(self.subjects), rng.choice(STYLES), rng.choice(list(BACKGROUNDS))), rng)
-            if part(picture) == "train":
+            picture = self.vary(self.pick(rng), rng)
+            if self.part(picture) == "train":
+                pictures.append(picture)
+        return pictures
+
+    def laid_out(self, wanted: str, count: int, rng: random.Random) -> list[Picture]:
+        """Pictures of which all traits are named, their subject, style and background trained on (free layout).
+
+        Args:
+            wanted: "placed" for a trained combination of subject, size and place, "layout" for a held-out one;
+                "beside" for two subjects that were shown together, "neighbour" for two that were not.
+            count: how many.
+            rng: chooses them.
+        """
+        pictures = []
+        while len(pictures) < count:
+            picture = self.pick(rng)
+            if wanted in ("placed", "layout"):
+                picture = self.layout.vary(picture, rng)
+                named = layouts.says(picture)
+                fits = "size" in named and ("place" in named or picture.size not in layouts.MOVABLE)
+            else:
+                other = rng.choice([subject for subject in self.subjects if subject != picture.subject])
+                picture, fits = replace(picture, neighbour=other), True
+            seen = {"placed": "train", "beside": "train"}.get(wanted, wanted)
+            if fits and self.part(picture) == seen:
                 pictures.append(picture)
         return pictures
 
     def caption(self, picture: Picture, rng: random.Random) -> str:
-        return varied(picture, self.tags[picture.subject], rng)
-
-
-def vary(picture: Picture, rng: random.Random) -> Picture:
-    """The same subject, style and background in a random size and, if small, place."""
-    size = rng.choices(list(SIZES), [often for _, often, _ in SIZES.values()])[0]
-    place = rng.choice(list(PLACES)) if size == "small" else "centre"
-    return Picture(picture.subject, picture.style, picture.background, size, place)
+        """A random caption; what it leaves out of the layout is left open."""
+        return varied(self.layout.told(picture, rng), self.tags[picture.subject], rng)
 
 
 def _premultiplied(file: bytes) -> bytes:
     return Image.open(io.BytesIO(file)).convert("RGBA").convert("RGBa").tobytes()
-
-
-def _shift(batch: torch.Tensor, by: list[int], dim: int) -> torch.Tensor:
-    """Each picture of a batch rolled by its own whole number of pixels along one dimension."""
-    side = batch.shape[dim]
-    index = (torch.arange(side) - torch.tensor(by)[:, None]) % side
-    shape = [len(by), 1, 1, 1]
-    shape[dim] = side
-    return batch.gather(dim, index.to(batch.device).view(shape).expand_as(batch))
 
 
 # --- pictures to look at ----------------------------------------------------------------------------------
@@ -190,8 +224,10 @@ def to_pil(pictures: torch.Tensor) -> list[Image.Image]:
     return [Image.fromarray(picture) for picture in array]
 
 
-def contact_sheet(pictures: list[Image.Image], columns: int, labels: list[str] | None = None) -> Image.Image:
-    """Pictures of one size in rows, each with an optional label below it."""
+def contact_sheet(
+    pictures: list[Image.Image], columns: int, labels: list[str] | None = None, whole: bool = False
+) -> Image.Image:
+    """Pictures of one size in rows, each with an optional label below it, cut to the picture's width unless `whole`."""
     side, gap, text = pictures[0].width, 4, 14 if labels else 0
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (side + gap) + gap, rows * (side + gap + text) + gap), "#fbf8f1")
@@ -200,7 +236,7 @@ def contact_sheet(pictures: list[Image.Image], columns: int, labels: list[str] |
         x, y = gap + i % columns * (side + gap), gap + i // columns * (side + gap + text)
         sheet.paste(picture, (x, y))
         if labels:
-            draw.text((x, y + side + 1), labels[i][: side // 6], fill="#23211d")
+            draw.text((x, y + side + 1), labels[i] if whole else labels[i][: side // 6], fill="#23211d")
     return sheet
 
 
@@ -264,7 +300,8 @@ def attribution() -> str:
 
 def load(config, device="cpu") -> Sprites:
     """The sprites that a configuration asks for, from its work folder."""
-    return Sprites(config.pack, config.resolution, device=device, **config.subjects)
+    layout = config.pictures.get("layout")
+    return Sprites(config.pack, config.resolution, layout=layout, device=device, **config.subjects)
 
 
 def build(config, downloads: Path | None = None) -> None:
@@ -273,7 +310,8 @@ def build(config, downloads: Path | None = None) -> None:
     if config.synthetic:
         synthetic_pack(config.pack, config.sprite_size)
     else:
-        sources.build_pack(config.pack, downloads or config.work / "downloads", config.sprite_size)
+        groups = None if config.packs_all else config.subjects["groups"]
+        sources.build_pack(config.pack, downloads or config.work / "downloads", config.sprite_size, groups)
 
 
 def main(argv=None) -> None:

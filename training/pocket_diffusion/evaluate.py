@@ -11,6 +11,11 @@ prompts get (the ceiling) and that the nearest training caption's picture gets (
 - the reconstruction error of the AutoencoderKL, on seen and on held-out sprites;
 - how near generated pictures come to training pictures, against how near held-out real pictures come.
 
+In the free layout also, by the pixels and not by a network (:mod:`masks`): whether size, place and number are as
+asked, for seen and for held-out layouts and neighbours; whether drawings are mirrored; how far pictures of one prompt
+differ from seed to seed when all traits are named and when only the subject is. Sheets show the same: a row is one
+sentence with eight seeds, a column one seed with eight sentences.
+
 Intervals are 95 % bootstrap intervals over prompts (see :mod:`bookkit.bootstrap`), seeds averaged
 first: pictures of one prompt are not independent.
 """
@@ -19,6 +24,7 @@ import base64
 import io
 import random
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,35 +33,14 @@ import torch.nn.functional as F
 
 from bookkit import bootstrap
 from training import recipe
-from training.pocket_diffusion import data, export, judges, loop
+from training.pocket_diffusion import data, export, judges, loop, masks, sheets
 from training.pocket_diffusion.captions import canonical
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
+from training.pocket_diffusion.sheets import sample
 from training.recipe import row
 
 MEASURES = ("subject_top1", "subject_top5", "style", "background", "all", "all_strict", "clip")
-
-
-# --- sampling ---------------------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def sample(pipe, asked: list[tuple[str, int]], guidance: float, steps: int, batch: int) -> torch.Tensor:
-    """Generated pictures, float32 (n, 3, R, R) in [-1, 1], on the CPU.
-
-    Every picture has its own seeded generator, so that the batch's size changes nothing but rounding.
-
-    Args:
-        pipe: a StableDiffusionPipeline.
-        asked: (prompt, seed) for each picture.
-    """
-    pictures = []
-    for start in range(0, len(asked), batch):
-        chunk = asked[start : start + batch]
-        generators = [torch.Generator("cpu").manual_seed(seed) for _, seed in chunk]
-        output = pipe([prompt for prompt, _ in chunk], guidance_scale=guidance,
-                      num_inference_steps=steps, generator=generators, output_type="pt")  # fmt: skip
-        pictures.append(output.images.float().cpu() * 2 - 1)
-    return torch.cat(pictures)
+LAYOUT = {"size": "size", "place": "place", "two": "two drawings", "both": "both subjects among five"}
 
 
 # --- scores -----------------------------------------------------------------------------------------------
@@ -80,6 +65,45 @@ def generated(pipe, judge, pictures, seeds, guidance, steps, batch) -> tuple[dic
     return summary(judge(images, list(pictures) * len(seeds)), len(pictures)), images
 
 
+def layout_scores(judge, images: torch.Tensor, pictures: list[data.Picture]) -> list[dict]:
+    """What :func:`masks.agrees` says of each picture; for pairs also "both": each subject is among the judge's first
+    five for one half."""
+    found = masks.find(images)
+    scores = [masks.agrees(seen, asked) for seen, asked in zip(found, pictures, strict=True)]
+    pairs = [i for i, picture in enumerate(pictures) if picture.neighbour]
+    if pairs:
+        halves = masks.halves(images[pairs].cpu(), [found[i] for i in pairs])
+        first = [replace(pictures[i], neighbour=None) for i in pairs]
+        second = [replace(picture, subject=pictures[i].neighbour) for i, picture in zip(pairs, first, strict=True)]
+        hits = [[[score["subject_top5"] for score in judge(halves[:, side], asked)] for asked in (first, second)]
+                for side in (0, 1)]  # fmt: skip
+        for k, i in enumerate(pairs):
+            scores[i]["both"] = bool(hits[0][0][k] and hits[1][1][k] or hits[0][1][k] and hits[1][0][k])
+    return scores
+
+
+def layout_summary(scores: list[dict], prompts: int) -> dict:
+    """{measure: [mean, lower, upper]} over the prompts that name it; `scores` as for :func:`summary`."""
+    named = {key: [i for i in range(prompts) if key in scores[i]] for key in LAYOUT}
+    return {
+        key: with_interval(np.array([[score[key] for score in scores[i::prompts]] for i in which]).mean(axis=1))
+        for key, which in named.items()
+        if which
+    }
+
+
+def facing(images: torch.Tensor, pictures: list[data.Picture], sprites: data.Sprites) -> dict:
+    """How many drawings are "as drawn", "mirrored" or "undecided", and how often that is right of real pictures."""
+    unmirrored = sprites.composite(pictures)
+    seen = masks.directions(images, unmirrored.repeat(len(images) // len(pictures), 1, 1, 1))
+    places = sprites.places(pictures, random.Random("facing"))
+    real = masks.directions(sprites.paint(pictures, places), unmirrored)
+    right = [(way == "mirrored") == boxes[0].mirrored for way, boxes in zip(real, places, strict=True) if way]
+    return {way or "undecided": seen.count(way) for way in ("as drawn", "mirrored", None)} | {
+        "real": {"decided": len(right), "right": round(float(np.mean(right)), 4) if right else None}
+    }
+
+
 def nearest_caption(asked: data.Picture, training: list[data.Picture]) -> data.Picture:
     """The training picture whose canonical caption shares the largest part of its words (Jaccard index) with it."""
     words = set(canonical(asked).replace(",", "").split())
@@ -97,9 +121,9 @@ def nearest_caption(asked: data.Picture, training: list[data.Picture]) -> data.P
 @torch.no_grad()
 def reconstruction(vae, sprites: data.Sprites, pictures: list[data.Picture]) -> dict:
     """Mean error of decoding what was encoded: "l1" and "mse" on [-1, 1], "psnr" in dB of the mean error."""
-    l1, mse = [], []
+    l1, mse, rng = [], [], sprites.chance("reconstruction")
     for start in range(0, len(pictures), 32):
-        real = sprites.composite(pictures[start : start + 32])
+        real = sprites.composite(pictures[start : start + 32], rng)
         error = vae.decode(vae.encode(real).latent_dist.mode()).sample.clamp(-1, 1) - real
         l1 += error.abs().mean((1, 2, 3)).tolist()
         mse += (error**2).mean((1, 2, 3)).tolist()
@@ -108,8 +132,10 @@ def reconstruction(vae, sprites: data.Sprites, pictures: list[data.Picture]) -> 
             "psnr": round(10 * np.log10(4 / error), 2)}  # fmt: skip
 
 
-def thumbnails(pictures: torch.Tensor) -> torch.Tensor:
-    """Pictures at 32 × 32 as vectors (n, 3072)."""
+def thumbnails(pictures: torch.Tensor, cut: bool = False) -> torch.Tensor:
+    """Pictures at 32 × 32 as vectors (n, 3072); with `cut`, of what is drawn alone."""
+    if cut:
+        return masks.cut(pictures).flatten(1).to(pictures.device)
     return F.interpolate(pictures.float(), (32, 32), mode="bilinear", antialias=True).flatten(1)
 
 
@@ -118,7 +144,8 @@ def nearest_distances(
 ) -> list[torch.Tensor]:
     """Root mean square difference, at 32 × 32 and on [-1, 1], of each picture to the nearest training picture.
 
-    Training pictures stand in their usual size and place, where the canonical caption puts them.
+    Training pictures stand in their usual size and place, where the canonical caption puts them. In the free layout
+    drawings are compared without their grounds, mirrored or not, whichever is nearer.
 
     Args:
         groups: pictures (n, 3, R, R) in any number of groups.
@@ -126,11 +153,13 @@ def nearest_distances(
     Returns:
         (n,) for each group.
     """
-    wanted = torch.cat([thumbnails(group.to(sprites.device)) for group in groups])
+    free = bool(sprites.layout.groups)
+    wanted = torch.cat([thumbnails(group.to(sprites.device), free) for group in groups])
     best = torch.full((len(wanted),), float("inf"), device=wanted.device)
     for start in range(0, len(training), 512):
-        near = thumbnails(sprites.composite(training[start : start + 512]))
-        best = torch.minimum(best, torch.cdist(wanted, near).min(dim=1).values)
+        near = thumbnails(sprites.composite(training[start : start + 512]), free)
+        for view in (near, near.view(-1, 3, 32, 32).flip(-1).flatten(1)) if free else (near,):
+            best = torch.minimum(best, torch.cdist(wanted, view).min(dim=1).values)
     return list((best / wanted.shape[1] ** 0.5).cpu().split([len(group) for group in groups]))
 
 
@@ -157,6 +186,7 @@ def evaluate(config: Config, quick: bool = False, models: Path | None = None, sa
     rng = random.Random("evaluation")
     chosen = {name: sprites.everything(name) for name in ("train", "triple", "pair")}
     chosen = {name: rng.sample(pictures, min(options["prompts"], len(pictures))) for name, pictures in chosen.items()}
+    chosen |= {name: sprites.laid_out(name, options["prompts"], rng) for name in sprites.layout.groups}
     result = {"config": config.name, "quick": quick, "guidance": guidance, "steps": steps, "seeds": seeds,
               "samples": min(options["samples"], *map(len, chosen.values()))}  # fmt: skip
     result["judges"] = judges.accuracy(judge, sprites, 200 if quick else 1500)
@@ -166,10 +196,17 @@ def evaluate(config: Config, quick: bool = False, models: Path | None = None, sa
         clock = time.monotonic()
         scores, images[name] = generated(pipe, judge, pictures, seeds, guidance, steps, batch)
         seconds = (time.monotonic() - clock) / len(images[name])
-        real = judge(sprites.composite(pictures), pictures)
+        shown = sprites.composite(pictures, sprites.chance("real"))
+        real = judge(shown, pictures)
         result["groups"][name] = {"prompts": len(pictures), "generated": scores, "real": summary(real, len(pictures)),
                                   "seconds_per_picture": round(seconds, 3)}  # fmt: skip
-        if name != "train":
+        if name in sprites.layout.groups:
+            made = layout_scores(judge, images[name], pictures * len(seeds))
+            result["groups"][name]["layout"] = {
+                "generated": layout_summary(made, len(pictures)),
+                "real": layout_summary(layout_scores(judge, shown, pictures), len(pictures)),
+            }
+        elif name != "train":
             near = [nearest_caption(picture, training) for picture in pictures]
             baseline = judge(sprites.composite(near), pictures)
             result["groups"][name]["nearest_caption"] = summary(baseline, len(pictures))
@@ -183,8 +220,13 @@ def evaluate(config: Config, quick: bool = False, models: Path | None = None, sa
         str(value): generated(pipe, judge, few, seeds, guidance, value, batch)[0] for value in options["steps_sweep"]
     }
     result["vae"] = {name: reconstruction(pipe.vae, sprites, pictures) for name, pictures in chosen.items()}
+    if sprites.layout.groups:
+        result["direction"] = facing(images["train"], chosen["train"], sprites)
+        grids = sheets.grids(pipe, sprites, options)
+        sheets.write_grids(config.work / "evaluation", grids)
+        result["seeds_differ"] = {name: with_interval(masks.spread(grid)) for name, (_, grid) in grids.items()}
     held = [images[name][: len(chosen[name])] for name in ("triple", "pair")]
-    held += [sprites.composite(chosen[name]) for name in ("triple", "pair")]
+    held += [sprites.composite(chosen[name], sprites.chance("near")) for name in ("triple", "pair")]
     distances = nearest_distances(held, sprites, training)
     titles = ("generated_triple", "generated_pair", "real_triple", "real_pair")
     result["nearest_training_picture"] = dict(zip(titles, map(quartiles, distances), strict=True))
@@ -231,7 +273,9 @@ def write_samples(config: Config, shown: list[tuple[str, int, torch.Tensor]]) ->
 
 def table(result: dict) -> str:
     """The scores as a Markdown table."""
-    titles = {"train": "seen combinations", "triple": "held-out background", "pair": "held-out style"}
+    titles = {"train": "seen combinations", "triple": "held-out background", "pair": "held-out style",
+              "placed": "size and place named", "layout": "held-out size and place",
+              "beside": "two subjects", "neighbour": "held-out neighbours"}  # fmt: skip
     kinds = {"generated": "generated", "real": "real pictures", "nearest_caption": "nearest caption"}
     measures = [key.replace("_", " ") for key in MEASURES]
     lines = [f"Guidance {result['guidance']:g}, {result['steps']} DDIM steps, seeds {result['seeds']}; "
@@ -241,8 +285,23 @@ def table(result: dict) -> str:
              "|---" * (len(MEASURES) + 2) + "|"]  # fmt: skip
     for name, title in titles.items():
         for kind, what in kinds.items():
-            if scores := result["groups"][name].get(kind):
+            if scores := result["groups"].get(name, {}).get(kind):
                 lines.append(row(title, what, *cells(scores)))
+    placed = {name: group["layout"] for name, group in result["groups"].items() if "layout" in group}
+    if placed:
+        lines += ["", row("layout, by the pixels", "pictures", *LAYOUT.values()), "|---" * (len(LAYOUT) + 2) + "|"]
+    for name, kind in ((name, kind) for name in placed for kind in ("generated", "real")):
+        scores = placed[name][kind]
+        lines.append(row(titles[name], kinds[kind], *(percent(scores[key]) if key in scores else "" for key in LAYOUT)))
+    if differ := result.get("seeds_differ"):
+        ways = result["direction"]
+        right = 100 * (ways["real"]["right"] or 0)
+        lines += ["", row("pictures of one prompt, all pairs of seeds", "RMS difference"), "|---|---|"]
+        lines += [row(what, "{:.3f} ({:.3f}–{:.3f})".format(*differ[name]))
+                  for name, what in (("named", "all traits named"), ("open", "only the subject named"))]  # fmt: skip
+        lines += ["", f"Drawings of seen combinations: {ways['as drawn']} as drawn, {ways['mirrored']} mirrored, "
+                  f"{ways['undecided']} undecided (symmetric, or like neither); of real pictures the "
+                  f"{ways['real']['decided']} decided ones are right in {right:.0f} %."]  # fmt: skip
     for sweep, title in (("guidance_sweep", "guidance"), ("steps_sweep", "steps")):
         lines += ["", row(title, *measures), "|---" * (len(MEASURES) + 1) + "|"]
         lines += [row(value, *cells(scores)) for value, scores in result[sweep].items()]

@@ -24,7 +24,7 @@ from training.pocket_diffusion import data, judges, loop, train, vae, words
 from training.pocket_diffusion.captions import BACKGROUNDS, STYLE_PHRASES, noun_phrase, plain
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
-TOTAL_LIMIT, FILE_LIMIT = 50_000_000, 45_000_000
+TOTAL_LIMIT, FILE_LIMIT = 65_000_000, 45_000_000
 PART = 15 * 2**20
 SHIPPED = "cpu"  # the configuration whose models the book ships
 

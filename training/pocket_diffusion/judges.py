@@ -20,6 +20,7 @@ from training import recipe
 from training.pocket_diffusion import data, loop, words
 from training.pocket_diffusion.captions import BACKGROUNDS, canonical, noun_phrase, plain
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
+from training.pocket_diffusion.masks import border, lab
 
 MEAN = STD = (0.5, 0.5, 0.5)  # pictures in [-1, 1]
 
@@ -151,10 +152,10 @@ def run(config: Config, which: str, minutes: float | None = None) -> bool:
     def judge_batch(count, rng):
         each = config.training["judge"].options["pictures_per_subject"]
         subjects = rng.sample(sprites.subjects, min(len(sprites.subjects), count // each))
-        pool = ((s, data.Picture(s, rng.choice(data.STYLES), rng.choice(list(BACKGROUNDS))))
+        pool = (sprites.layout.usual(s, rng.choice(data.STYLES), rng.choice(list(BACKGROUNDS)))
                 for s in subjects for _ in range(each))  # fmt: skip
-        shown = [data.vary(picture, rng) for _, picture in pool]
-        shown = [picture for picture in shown if data.part(picture) == "train"]
+        shown = [sprites.layout.vary(picture, rng) for picture in pool]
+        shown = [picture for picture in shown if sprites.part(picture) == "train"]
         captions = words.encode(tokenizer, [sprites.caption(picture, rng) for picture in shown])
         names = words.encode(tokenizer, [noun_phrase(plain(subject)) for subject in subjects])
         numbers = torch.tensor([subjects.index(picture.subject) for picture in shown])
@@ -226,25 +227,6 @@ class Judges:
         return scores
 
 
-def border(pictures: torch.Tensor) -> torch.Tensor:
-    """The median colour of the outermost 1/32 of each picture (at least a pixel), (n, 3) in [-1, 1]."""
-    width = max(1, pictures.shape[-1] // 32)
-    frame = torch.cat([part.flatten(2) for part in (pictures[:, :, :width], pictures[:, :, -width:],
-                                                    pictures[..., :width], pictures[..., -width:])], dim=2)  # fmt: skip
-    return frame.median(dim=2).values
-
-
-def lab(colours: torch.Tensor) -> torch.Tensor:
-    """sRGB (…, 3) in [0, 1] as CIELAB under D65 (IEC 61966-2-1; CIE 15)."""
-    linear = torch.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
-    matrix = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
-    white = torch.tensor([0.95047, 1.0, 1.08883])
-    xyz = linear @ matrix.T.to(colours) / white.to(colours)
-    f = torch.where(xyz > (6 / 29) ** 3, xyz.clamp(min=1e-9) ** (1 / 3), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
-    x, y, z = f.unbind(-1)
-    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-1)
-
-
 def nearest_background(colours: torch.Tensor) -> torch.Tensor:
     """The nearest named background in CIELAB, int64 (n,), for colours (n, 3) in [-1, 1]."""
     named = lab(torch.tensor(list(BACKGROUNDS.values()), device=colours.device) / 255)
@@ -267,10 +249,11 @@ def accuracy(judges: Judges, sprites: data.Sprites, limit: int = 1500) -> dict[s
     result = {}
     for name, pictures in groups.items():
         pictures = random.Random(name).sample(pictures, min(limit, len(pictures)))
+        rng = sprites.chance(name)
         scores = [
             score
             for start in range(0, len(pictures), 128)
-            for score in judges(sprites.composite(pictures[start : start + 128]), pictures[start : start + 128])
+            for score in judges(sprites.composite(pictures[start : start + 128], rng), pictures[start : start + 128])
         ]
         result[name] = {"pictures": len(scores)} | {
             key: round(sum(score[key] for score in scores) / len(scores), 4) for key in (scores[0] if scores else ())

@@ -53,10 +53,10 @@ def measured(config: Config) -> dict:
 # --- the page ---------------------------------------------------------------------------------------------
 
 
-def gallery(samples: list[dict]) -> str:
+def gallery(samples: list[dict], side: int) -> str:
     """Pictures with their prompts and seeds, as HTML that wraps on any width and follows the page's theme."""
     figures = "".join(
-        f'<figure><img alt="{html.escape(sample["prompt"])}, as generated" width="64" height="64" '
+        f'<figure><img alt="{html.escape(sample["prompt"])}, as generated" width="{side}" height="{side}" '
         f'src="data:image/webp;base64,{sample["webp"]}"><figcaption>{html.escape(sample["prompt"])}, '
         f"seed {sample['seed']}</figcaption></figure>"
         for sample in samples
@@ -85,8 +85,8 @@ def curves(logs: dict[str, list[dict]]) -> str:
 def page(report: dict) -> str:
     """The text of the passport, from what :func:`measured` returns."""
     results, sizes, logs, samples = (report[key] for key in ("results", "sizes", "logs", "samples"))
-    shown = results["samples"]
-    groups = {name: samples[i * shown : (i + 1) * shown] for i, name in enumerate(("train", "triple", "pair"))}
+    shown, side = results["samples"], report["resolution"]
+    groups = {name: samples[i * shown : (i + 1) * shown] for i, name in enumerate(results["groups"])}
     hours = {name: recipe.seconds(log) / 3600 for name, log in logs.items()}
     return recipe.page(
         TEMPLATE,
@@ -94,7 +94,7 @@ def page(report: dict) -> str:
         sprites=f"{report['counts']['sprites']:,}",
         styles=", ".join(STYLES),
         backgrounds=", ".join(BACKGROUNDS),
-        resolution=report["resolution"],
+        resolution=side,
         combinations=f"{report['counts']['train']:,}",
         triples=f"{report['counts']['triple']:,}",
         pairs=f"{report['counts']['pair']:,}",
@@ -108,8 +108,8 @@ def page(report: dict) -> str:
         table=evaluate.table(results).strip(),
         seconds=f"{results['groups']['train']['seconds_per_picture']:.1f}",
         asked_prompt=html.escape(samples[-1]["prompt"]),
-        asked=gallery(samples[3 * shown :]),
-        **{f"{name}_samples": gallery(group) for name, group in groups.items()},
+        asked=gallery(samples[len(groups) * shown :], side),
+        **{f"{name}_samples": gallery(group, side) for name, group in groups.items()},
         judge_rows="\n".join(judge_rows(results["judges"])),
         unseen_style=f"{100 * results['judges']['unseen_style']['style']:.0f} %",
     )  # fmt: skip

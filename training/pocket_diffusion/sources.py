@@ -200,13 +200,14 @@ def subjects(names: Archive, sets: dict[str, dict[str, bytes]]) -> list[dict]:
     return found
 
 
-def build_pack(target: Path, downloads: Path, size: int, say=print) -> Path:
-    """Fetch, rasterize and pack all sprites with a longer side of `size` pixels; a finished pack is kept."""
+def build_pack(target: Path, downloads: Path, size: int, groups: list[int] | None = None, say=print) -> Path:
+    """Fetch, rasterize and pack the sprites, of some groups or all, with a longer side of `size` pixels; a finished
+    pack is kept."""
     if target.exists():
         return target
     names = Archive(fetch(NAMES, downloads))
     sets = {style: drawings(style, Archive(fetch(source, downloads))) for style, source in STYLES.items()}
-    chosen = subjects(names, sets)
+    chosen = [entry for entry in subjects(names, sets) if groups is None or entry["group"] in groups]
     sprites = {
         (style, subject["code"]): sprite(rasterize(drawn[subject["code"]], 4 * size), size)
         for style, drawn in sets.items()

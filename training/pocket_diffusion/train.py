@@ -9,8 +9,10 @@ Decisions, and where they come from:
   plain background is the mean of a picture, and a schedule that stops short of pure noise leaks that mean in
   training but not in sampling: the flaw would hit exactly what the prompts ask for. Predicting noise is
   undefined at the last step, predicting v is not.
-- Every time step weighs the same in v. Min-SNR weights (Hang et al., 2023) would be zero at the last step,
-  whose signal-to-noise ratio is zero, and nothing would learn the first step of sampling.
+- Every time step weighs the same in v, unless the configuration asks for min-SNR weights (Hang et al., 2023): `min_snr`
+  is their γ. These would be zero at the last step, whose signal-to-noise ratio is zero, and nothing would learn the
+  first step of sampling; `least_weight` is a floor under them. Noise can be predicted instead of v, with a schedule
+  that stops short of pure noise.
 - Time steps are spread over the batch (one from each of n equal parts), which lowers the variance of the loss.
 - One caption in ten is empty, for classifier-free guidance (Ho and Salimans, 2022).
 - The text encoder stays as the step `text` left it, as in Stable Diffusion (Rombach et al., 2022).
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import torch
 
+from bookkit.errors import BookError
 from training.pocket_diffusion import bank, data, loop, text, vae, words
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
@@ -40,10 +43,16 @@ def build_scheduler(config: Config):
 
 
 class DiffusionLoss(torch.nn.Module):
-    """The v-prediction loss of a U-Net that reads the vectors of a frozen text encoder."""
+    """The loss of a U-Net that reads the vectors of a frozen text encoder and predicts v, or the noise."""
 
-    def __init__(self, text_encoder, unet, scheduler):
+    def __init__(self, text_encoder, unet, scheduler, min_snr: float | None = None, least_weight: float = 0.0):
         super().__init__()
+        self.predicts = scheduler.config.prediction_type
+        if self.predicts == "epsilon" and scheduler.alphas_cumprod[-1] < 1e-6:
+            raise BookError("Noise cannot be predicted where nothing but noise is left: set "
+                            "scheduler.rescale_betas_zero_snr to false, or predict v.")  # fmt: skip
+        weights = None if min_snr is None else snr_weights(scheduler, min_snr, least_weight)
+        self.register_buffer("weights", weights, persistent=False)
         self.text_encoder, self.unet = text_encoder.requires_grad_(False), unet
         self.register_buffer("signal", scheduler.alphas_cumprod.sqrt(), persistent=False)
         self.register_buffer("noise", (1 - scheduler.alphas_cumprod).sqrt(), persistent=False)
@@ -64,7 +73,22 @@ class DiffusionLoss(torch.nn.Module):
         a, s = self.signal[times][:, None, None, None], self.noise[times][:, None, None, None]
         vectors = self.text_encoder(tokens)[0]
         output = self.unet(a * latents + s * noise, times, vectors, return_dict=False)[0].float()
-        return {"loss": ((output - (a * noise - s * latents)) ** 2).mean()}  # v: Salimans and Ho, 2022, app. D
+        target = noise if self.predicts == "epsilon" else a * noise - s * latents  # v: Salimans and Ho, 2022, app. D
+        error = (output - target) ** 2
+        if self.weights is None:
+            return {"loss": error.mean()}
+        return {"loss": (self.weights[times] * error.mean((1, 2, 3))).mean(), "unweighted": error.mean()}
+
+
+def snr_weights(scheduler, gamma: float, least: float = 0.0) -> torch.Tensor:
+    """Min-SNR weights of the time steps (Hang et al., 2023, section 3.4) with a floor, their mean made 1; (steps,).
+
+    min(SNR, γ) weighs the error of x₀; that of v is (SNR + 1) times as large, that of the noise SNR times.
+    """
+    snr = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod).clamp(min=1e-12)
+    scale = snr.clamp(min=1e-12) if scheduler.config.prediction_type == "epsilon" else snr + 1
+    weights = (snr.clamp(max=gamma) / scale).clamp(min=least)
+    return weights / weights.mean()
 
 
 def spread_times(count: int, steps: int, device) -> torch.Tensor:
@@ -90,11 +114,13 @@ def run(
     del sprites
     torch.manual_seed(config.seed)
     scheduler = build_scheduler(config)
-    module = DiffusionLoss(text.trained(config, tokenizer), build_unet(config), scheduler)
+    options = config.training["unet"].options
+    weighting = {name: options[name] for name in ("min_snr", "least_weight") if name in options}
+    module = DiffusionLoss(text.trained(config, tokenizer), build_unet(config), scheduler, **weighting)
     if warm is not None:
         loop.load_weights(module, warm, "train")
     empty = words.encode(tokenizer, [""])[0]
-    dropout = config.training["unet"].options["caption_dropout"]
+    dropout = options["caption_dropout"]
     latents, tokens = stored["latents"], stored["tokens"]
     empty = empty.to(latents.device)
 

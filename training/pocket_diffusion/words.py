@@ -8,8 +8,8 @@ import json
 import random
 from pathlib import Path
 
-from training.pocket_diffusion.captions import ALIASES, BACKGROUNDS, Picture, plain
-from training.pocket_diffusion.data import STYLES, Sprites, vary
+from training.pocket_diffusion.captions import ALIASES, BACKGROUNDS, plain
+from training.pocket_diffusion.data import STYLES, Sprites
 
 BEGIN, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -29,7 +29,8 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
     texts = []
     for subject in sprites.subjects:
         for style in STYLES:
-            texts.append(sprites.caption(vary(Picture(subject, style, rng.choice(list(BACKGROUNDS))), rng), rng))
+            picture = sprites.layout.usual(subject, style, rng.choice(list(BACKGROUNDS)))
+            texts.append(sprites.caption(sprites.vary(picture, rng), rng))
         texts += [plain(tag) for tag in sprites.tags[subject]] + list(ALIASES.get(subject, ()))
     bpe = Tokenizer(models.BPE(unk_token=END, end_of_word_suffix="</w>", continuing_subword_prefix=""))
     bpe.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "),

@@ -2,12 +2,13 @@
 
 A search over the book needs three things of a page: its text in pieces that belong together, a name for each
 piece that a reader understands, and the address that leads to it. A heading gives all three. :func:`sections`
-cuts one document, :func:`book` all that ``_toc.yml`` lists. :func:`frozen` is the book as it was on one day: what is
-measured on that text stays true when a page is edited.
+cuts one document, :func:`book` all that ``_toc.yml`` lists. :func:`frozen` is a snapshot of the book's first edition:
+what was measured on that text stays true when a page is edited.
 """
 
 import json
 import lzma
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -133,7 +134,7 @@ def fit(text: str) -> str:
 
 
 def frozen() -> list[Section]:
-    """The sections with text of the book as it was when ``training/book_corpus.py`` last wrote it down, without code.
+    """The snapshot: the sections with text of the book's first edition, without code. It is not today's text.
 
     Raises:
         BookError: the file is missing or damaged.
@@ -147,6 +148,16 @@ def frozen() -> list[Section]:
     if not found:
         raise BookError(f"data/{FROZEN} is empty: {paths.restoring(f'data/{FROZEN}')}.")
     return found
+
+
+def page_today(section: Section, beside: str = "notebooks") -> str:
+    """The built page on which a section of the snapshot stood, as a link from another folder; empty where it is gone.
+
+    The link leads to the page and not to the heading, which may be another by now.
+    """
+    if not (paths.root() / section.document).is_file():
+        return ""
+    return os.path.relpath(Path(section.document).with_suffix(".html"), beside).replace(os.sep, "/")
 
 
 def dump(section: Section) -> str:

@@ -3,7 +3,7 @@
 // biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {steps, prompt} = data, last = steps.length - 1;
-  const ROW = 46, WIDTH = 104, GAP = 44;
+  const ROW = 46, WIDTH = 100, GAP = 22;  // six steps fit the measure of the page
   const now = {step: data.step, at: [data.step, 0]};
   let timer = 0;
 
@@ -100,7 +100,10 @@ function mount(root, data, host) {
     draw();
     const {card} = nodes[at[0]][at[1]];
     if (focus) card.focus({preventScroll: true});
-    const left = card.offsetLeft, right = left + WIDTH;
+    reveal();
+  }
+  function reveal() {
+    const left = nodes[now.at[0]][now.at[1]].card.offsetLeft, right = left + WIDTH;
     if (left < scroll.scrollLeft || right > scroll.scrollLeft + scroll.clientWidth) scroll.scrollLeft = right - scroll.clientWidth + 12;
   }
   function unfold(step) {
@@ -130,4 +133,6 @@ function mount(root, data, host) {
 
   host.bookkit = {unfold, choose, best, greedy, now};
   unfold(data.step);
+  // The page may still be laid out: what was chosen stays in sight when its width changes.
+  new ResizeObserver(reveal).observe(scroll);
 }

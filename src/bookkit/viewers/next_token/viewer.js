@@ -102,7 +102,7 @@ function mount(root, data, host) {
   }
   const said = el("p", "bk-NAME-said"), speech = speaker();
   const key = el("p", "bkv-note bk-NAME-key", null, {"aria-hidden": "true"});
-  for (const [name, words] of [["", "the model's own probability"], ["bk-NAME-now", "after the choice above"]]) {
+  for (const [name, words] of [["", "the model's own probability"], ["bk-NAME-now", "after the settings above"]]) {
     const entry = el("span");
     entry.append(el("i", name), words);
     key.append(entry);

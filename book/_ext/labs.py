@@ -1,0 +1,96 @@
+"""Bring what the labs need into the built site: models, graphs, the runtime, and what labs share with viewers.
+
+Below ``_static/lab/`` of the site, beside the modules that stand in ``book/_static/lab``:
+
+- ``files/``: weights, graphs and vocabularies as they lie in the repository, and the runtime, each under the first
+  digits of its sha256, so that a browser may keep a file for ever;
+- ``labs.json``: which of them a lab loads, with bytes and sha256;
+- ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module, with the book's colours.
+
+Weights are copied while the site is built and lie in the repository once. No lab's page names them in its HTML: they
+are loaded when the reader asks for it.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from bookkit import files
+from bookkit.viewers import fragment
+
+VENDOR = Path(__file__).with_name("vendor") / "onnxruntime-web"
+RUNTIME = {"runtime.mjs": VENDOR / "ort.wasm.bundle.min.mjs", "runtime.wasm": VENDOR / "ort-wasm-simd-threaded.wasm.gz"}
+PIPELINE = "data/models/pocket-diffusion"
+LABS = {
+    "pictures": {
+        "graphs.json": "data/labs/pictures/graphs.json",
+        "scheduler.json": f"{PIPELINE}/scheduler/scheduler_config.json",
+        "tokenizer.json": f"{PIPELINE}/tokenizer/tokenizer.json",
+        "tokenizer_config.json": f"{PIPELINE}/tokenizer/tokenizer_config.json",
+        "text_encoder.onnx": "data/labs/pictures/text_encoder.onnx",
+        "text_encoder.safetensors": f"{PIPELINE}/text_encoder/model.safetensors",
+        "unet.onnx": "data/labs/pictures/unet.onnx",
+        "unet.safetensors": f"{PIPELINE}/unet/diffusion_pytorch_model.safetensors",
+        "decoder.onnx": "data/labs/pictures/decoder.onnx",
+        "decoder.safetensors": f"{PIPELINE}/vae/diffusion_pytorch_model.safetensors",
+        **RUNTIME,
+    },
+}
+"""Of each lab, what its worker loads: the name that its engine uses, and the file (below the root, or a path)."""
+
+
+def shared_module() -> str:
+    """The viewers' shared.js as a module: all that stands at its top level is exported."""
+    source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
+    names = re.findall(r"(?m)^(?:const|function) (\w+)", source)
+    return f"{source}\nexport {{{', '.join(names)}}};\n"
+
+
+def shared_style() -> str:
+    """The book's colours for labs, and the viewers' shared.css."""
+    return fragment.THEME + "\n" + (fragment.FOLDER / "shared.css").read_text(encoding="utf-8")
+
+
+def contents(root: Path, lab: str) -> dict[str, Path]:
+    """The files of a lab by the names that its engine uses."""
+    return {key: root / path for key, path in LABS[lab].items()}
+
+
+def entry(path: Path) -> dict:
+    """What labs.json says of a file."""
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    # An ending that no host unpacks, compresses anew or treats in its own way.
+    return {"url": f"files/{digest[:16]}.bin", "bytes": len(content), "sha256": digest}
+
+
+def write(root: Path, static: Path) -> None:
+    """Everything that the labs need, below a site's folder ``_static``; what is there already stays."""
+    target, listing, wanted = static / "lab", {"labs": {}}, set()
+    (target / "files").mkdir(parents=True, exist_ok=True)
+    for lab in LABS:
+        listing["labs"][lab] = {"files": {}}
+        for key, path in contents(root, lab).items():
+            record = entry(path)
+            copy = target / record["url"]
+            if not copy.is_file() or copy.stat().st_size != record["bytes"]:
+                files.write_bytes(copy, path.read_bytes())
+            listing["labs"][lab]["files"][key] = record
+            wanted.add(copy.name)
+    for old in (target / "files").iterdir():
+        if old.name not in wanted:
+            old.unlink()
+    files.write_text(target / "labs.json", json.dumps(listing, indent=1) + "\n")
+    files.write_text(target / "shared.js", shared_module())
+    files.write_text(target / "shared.css", shared_style())
+
+
+def finish(app, error) -> None:
+    if error is None and app.builder.format == "html":
+        write(Path(app.srcdir), Path(app.outdir) / "_static")
+
+
+def setup(app):
+    app.connect("build-finished", finish)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

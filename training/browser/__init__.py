@@ -1,0 +1,1 @@
+"""What the labs of the site need besides the shipped weights: graphs for the browser, and pictures made beforehand."""

@@ -1,0 +1,30 @@
+"""Make what the labs of the site need, from the shipped models.
+
+python -m training.browser            # all of it
+python -m training.browser graphs     # the graphs alone (needs requirements.txt of this folder)
+python -m training.browser example    # the picture made beforehand, and the known words
+"""
+
+import sys
+
+from bookkit.errors import BookError
+from training import recipe
+from training.browser import example, graphs
+
+PARTS = ("graphs", "example")
+
+
+def main() -> None:
+    asked = sys.argv[1:] or PARTS
+    if wrong := set(asked) - set(PARTS):
+        raise BookError(f"{', '.join(sorted(wrong))} is no part of this recipe: name {' or '.join(PARTS)}.")
+    model, target = example.MODEL, example.TARGET
+    if "graphs" in asked:
+        for name, graph in graphs.write(model, target)["graphs"].items():
+            print(f"{name}: {graph['bytes']:,} bytes of graph, {graph['weights']['bytes']:,} of weights")
+    if "example" in asked:
+        print(example.write(model, target))
+
+
+if __name__ == "__main__":
+    sys.exit(recipe.command("training.browser", main))
