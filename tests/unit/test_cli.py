@@ -108,11 +108,13 @@ def test_fetch_passes_its_words_on(monkeypatch, capsys):
     seen = {}
     monkeypatch.setattr(
         "bookkit.fetch.fetch",
-        lambda roles, verify, say: seen.update(roles=roles, verify=verify) or say("fine"),
+        lambda roles, verify, say, source: seen.update(roles=roles, verify=verify, source=source) or say("fine"),
     )
     assert cli.main(["fetch", "chat", "embedder", "--verify"]) == 0
-    assert seen == {"roles": ["chat", "embedder"], "verify": True}
-    assert capsys.readouterr().out == "fine\n"
+    assert seen == {"roles": ["chat", "embedder"], "verify": True, "source": None}
+    assert cli.main(["fetch", "assistant", "--from", "a.gguf"]) == 0
+    assert seen == {"roles": ["assistant"], "verify": False, "source": "a.gguf"}
+    assert capsys.readouterr().out == "fine\nfine\n"
 
 
 def test_ask_passes_its_words_on(monkeypatch):
@@ -163,7 +165,7 @@ def test_a_terminal_that_is_not_utf_8_shows_what_it_can(environment):
 PRINTS = """
 import sys
 from bookkit import cli, fetch
-fetch.fetch = lambda roles, verify, say: [say(role) for role in roles]
+fetch.fetch = lambda roles, verify, say, source: [say(role) for role in roles]
 sys.exit(cli.main(["fetch", *sys.argv[1:] * 5000]))
 """
 

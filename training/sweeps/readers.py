@@ -47,8 +47,12 @@ TAKEN = {
 }
 """What the record rag_answers holds already, by the name of its system."""
 PAGES = {name: f"Notes › For readers\n{wording}" for name, wording in rag.WORDINGS.items()}
-MARGIN = 1.0
-"""By how much of a logit a token of a recorded reply may miss the best one elsewhere."""
+MARGIN = 0.5
+"""By how much of a logit a token of a recorded reply may miss the best one elsewhere.
+
+Four steps of bfloat16, at the size that logits have. Of forty replies that were computed anew, one by one, the worst
+token missed by 0.13, and in float32 by 0.06.
+"""
 
 
 # --- asking and scoring -------------------------------------------------------------------------------------
