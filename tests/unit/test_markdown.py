@@ -113,7 +113,8 @@ def test_the_time_grows_in_step_with_the_text(unit):
         return time.process_time() - clock
 
     small = min(seconds(5_000) for _ in range(3))
-    assert seconds(50_000) < 30 * small + 0.2
+    # A busy machine may lengthen one measurement, not three.
+    assert any(seconds(50_000) < 30 * small + 0.2 for _ in range(3))
 
 
 def test_a_long_line_of_blanks_takes_no_longer():
