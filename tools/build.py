@@ -14,7 +14,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
-from bookkit import address, notebooks, paths, status
+from bookkit import address, notebooks, paths
 from tools import execute, runs
 
 
@@ -62,9 +62,7 @@ def main() -> None:
         if not site():
             sys.exit("build: Jupyter Book reported warnings or errors (above); the site was not built.")
     seconds, page = time.monotonic() - began, runs.build() / "html" / "index.html"
-    executed = sum(execute.count().values()) - ran
-    if executed in (0, len(book)):
-        status.note_command(paths.root(), "book" if executed else "book again", seconds)
+    execute.note_time("book", seconds, sum(execute.count().values()) - ran, len(book))
     print(f"\nThe book stands in {page} ({megabytes(page.parent):.1f} MB, built in {seconds:.0f} s).")
     print("Open that file in a browser, or run 'make serve' and open http://localhost:8000.")
     if note := address.unpublished(paths.root()):

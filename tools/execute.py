@@ -113,6 +113,19 @@ def count() -> dict[str, int]:
     return {path.stem: ran[path.stem] for path in notebooks.chapters(paths.root())}
 
 
+def note_time(command: str, seconds: float, executed: int, chapters: int) -> None:
+    """Note what a command took, where it ran every chapter or none: what lies between says nothing to a reader.
+
+    Args:
+        command: "book" or "test".
+        seconds: its wall-clock time.
+        executed: how many chapters it ran.
+        chapters: how many there are.
+    """
+    if executed in (0, chapters):
+        status.note_command(paths.root(), command if executed else f"{command} again", seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help="names such as 02_tokenization; all of _toc.yml without any")

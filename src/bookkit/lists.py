@@ -111,11 +111,15 @@ def readme(book: list[Chapter], plan: dict) -> str:
 def commands(measured: dict) -> str:
     """README's two commands, with the times that were measured."""
     seconds = measured.get("commands", {})
-    book = _times((seconds.get("book"), "the first time"), (seconds.get("book again"), "when nothing changed"))
+
+    def times(name: str) -> str:
+        first, again = seconds.get(name), seconds.get(f"{name} again")
+        return _times((first, "the first time"), (again, "when nothing changed"))
+
     lines = [
         "```console",
-        f"$ make book     # sets everything up, executes the notebooks, builds the site{book}",
-        f"$ make test     # runs every check the book makes of itself{_times((seconds.get('test'), ''))}",
+        f"$ make book     # sets everything up, executes the notebooks, builds the site{times('book')}",
+        f"$ make test     # runs every check the book makes of itself{times('test')}",
         "```",
     ]
     return "\n".join(lines)

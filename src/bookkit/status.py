@@ -48,7 +48,7 @@ def note_command(root: Path, name: str, seconds: float) -> None:
 
     Args:
         root: the repository.
-        name: "book" (every chapter executed), "book again" (nothing changed) or "test".
+        name: "book" or "test" (every chapter executed), "book again" or "test again" (nothing changed).
         seconds: its wall-clock time, set-up apart.
 
     Raises:

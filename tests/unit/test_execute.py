@@ -263,3 +263,11 @@ def test_displays_are_updated_and_cleared_and_widgets_leave_no_state(book):
     assert stream.text == "stays\n" and shown.data["text/plain"] == "'new'"
     assert any("widget-view" in kind for output in executed.cells[1].outputs for kind in output.get("data", {}))
     assert "widgets" not in executed.metadata
+
+
+@pytest.mark.parametrize(("executed", "noted"), [(3, {"book": 9.0}), (0, {"book again": 9.0}), (1, {})])
+def test_a_time_is_that_of_every_chapter_or_of_none(monkeypatch, tmp_path, executed, noted):
+    monkeypatch.setattr(execute.paths, "root", lambda: tmp_path)
+    execute.note_time("book", 9.0, executed, 3)
+    written = tmp_path / "_build/meter/commands.json"
+    assert (json.loads(written.read_text()) if written.exists() else {}) == noted
