@@ -1,5 +1,6 @@
 """tools.execute and tools.runs: a chapter runs exactly when something it depends on has changed, by nbval alone."""
 
+import json
 import os
 import shutil
 import subprocess
