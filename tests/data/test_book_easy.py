@@ -1,11 +1,10 @@
 """The easy questions: the form of book_qa.jsonl, in the documents' own words, and answered by one piece of text."""
 
-import json
 import re
 
 import pytest
 from conftest import ROOT
-from test_book_qa import FIELDS, FORMS, content_bigrams, flat, has, numbers
+from test_book_qa import FIELDS, FORMS, by_address, content_bigrams, flat, has, numbers, read
 
 from bookkit.ask import passages
 
@@ -14,12 +13,12 @@ PATH = ROOT / "data" / "questions" / "book_easy.jsonl"
 
 @pytest.fixture(scope="module")
 def items() -> list[dict]:
-    return [json.loads(line) for line in PATH.read_text(encoding="utf-8").splitlines()]
+    return read(PATH)
 
 
 @pytest.fixture(scope="module")
 def frozen() -> dict[tuple[str, str], passages.Section]:
-    return {(section.document, section.anchor): section for section in passages.frozen()}
+    return by_address()
 
 
 def test_sixty_of_one_kind(items):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -89,14 +90,24 @@ def numbers(text: str) -> set[str]:
     return set(re.findall(r"\d+(?:[.,]\d+)*", text))
 
 
+def read(path: Path) -> list[dict]:
+    """The questions of a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def by_address() -> dict[tuple[str, str], passages.Section]:
+    """The sections of the snapshot, by document and anchor."""
+    return {(section.document, section.anchor): section for section in passages.frozen()}
+
+
 @pytest.fixture(scope="module")
 def items() -> list[dict]:
-    return [json.loads(line) for line in PATH.read_text(encoding="utf-8").splitlines()]
+    return read(PATH)
 
 
 @pytest.fixture(scope="module")
 def frozen() -> dict[tuple[str, str], passages.Section]:
-    return {(section.document, section.anchor): section for section in passages.frozen()}
+    return by_address()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from in_node import ROOT
 
+from book._ext import labs
 from bookkit import files
 from bookkit.viewers import fragment
 
@@ -17,14 +18,6 @@ VENDOR = ROOT / "book" / "_ext" / "vendor" / "onnxruntime-web"
 DATA, SHOWN = ROOT / "data" / "labs" / "pictures", ROOT / "book" / "_static" / "lab" / "pictures"
 MODEL = ROOT / "data" / "models" / "pocket-diffusion"
 GRAPHS = json.loads((DATA / "graphs.json").read_text(encoding="utf-8"))["graphs"]
-
-
-@pytest.fixture(scope="module")
-def labs():
-    spec = importlib.util.spec_from_file_location("labs", ROOT / "book" / "_ext" / "labs.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 # --- the runtime ------------------------------------------------------------------------------------------
@@ -127,7 +120,7 @@ def test_words_of_the_prepared_run_are_those_of_its_sentence():
 # --- the site ---------------------------------------------------------------------------------------------
 
 
-def test_the_site_gets_each_file_once_under_its_hash(labs, tmp_path):
+def test_the_site_gets_each_file_once_under_its_hash(tmp_path):
     (tmp_path / "lab" / "files").mkdir(parents=True)
     (tmp_path / "lab" / "files" / "0123456789abcdef.bin").write_text("of an older version")
     labs.write(ROOT, tmp_path)
@@ -145,7 +138,7 @@ def test_the_site_gets_each_file_once_under_its_hash(labs, tmp_path):
     assert listing["labs"]["pictures"]["files"]["unet.safetensors"]["sha256"] == files.sha256(ROOT / weights)
 
 
-def test_what_viewers_share_becomes_a_module(labs):
+def test_what_viewers_share_becomes_a_module():
     module = labs.shared_module()
     source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
     (exported,) = re.findall(r"export \{(.*)\};\n$", module)

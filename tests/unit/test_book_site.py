@@ -1,24 +1,15 @@
 """book/_ext/book_site.py: what it leaves in a built site."""
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
 
-ROOT = Path(__file__).resolve().parents[2]
+from book._ext import book_site
 
 
-@pytest.fixture(scope="module")
-def book_site():
-    spec = importlib.util.spec_from_file_location("book_site", ROOT / "book" / "_ext" / "book_site.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def finished(book_site, out: Path, error=None, kind="html") -> set[str]:
+def finished(out: Path, error=None, kind="html") -> set[str]:
     """The names in a site that holds one page, after the end of a build."""
     (out / "_static" / "styles").mkdir(parents=True)
     (out / "page.html").write_text("<p>A page.</p>")
@@ -27,15 +18,15 @@ def finished(book_site, out: Path, error=None, kind="html") -> set[str]:
     return {path.name for path in out.iterdir()}
 
 
-def test_a_plain_file_server_and_github_pages_serve_the_whole_site(book_site, tmp_path):
-    assert finished(book_site, tmp_path) == {".nojekyll", "index.html", "page.html", "_static"}
+def test_a_plain_file_server_and_github_pages_serve_the_whole_site(tmp_path):
+    assert finished(tmp_path) == {".nojekyll", "index.html", "page.html", "_static"}
     assert (tmp_path / ".nojekyll").read_bytes() == b""
     assert 'href="book/index.html"' in (tmp_path / "index.html").read_text()
 
 
 @pytest.mark.parametrize("how", [{"error": RuntimeError()}, {"kind": "latex"}])
-def test_no_site_nothing_added(book_site, tmp_path, how):
-    assert finished(book_site, tmp_path, **how) == {"page.html", "_static"}
+def test_no_site_nothing_added(tmp_path, how):
+    assert finished(tmp_path, **how) == {"page.html", "_static"}
 
 
 OUTPUTS = {
@@ -47,7 +38,7 @@ OUTPUTS = {
 
 
 @pytest.mark.parametrize("made", [*OUTPUTS, "cell", "picture"])
-def test_a_folded_cell_says_what_its_code_made(book_site, made):
+def test_a_folded_cell_says_what_its_code_made(made):
     source = "seen = 3" if made == "cell" else "seen = 3\nassert seen == 3"
     code = nodes.container("", nodes.literal_block(source, source, language="python"))
     cell = nodes.container("", code, nb_element="cell_code", hide_mode="input", prompt_show="Show code cell {type}")
@@ -67,7 +58,7 @@ def test_a_folded_cell_says_what_its_code_made(book_site, made):
         ("n = 3", "x", ["tag_exercise-solution"], "solution"),
     ],
 )
-def test_set_up_and_solution_fold_under_their_names(book_site, source, section, classes, folds):
+def test_set_up_and_solution_fold_under_their_names(source, section, classes, folds):
     code = nodes.container("", nodes.literal_block(source, source, language="python"))
     folded = {"nb_element": "cell_code", "hide_mode": "input", "prompt_show": "Show code cell {type}"}
     cell = nodes.container("", code, classes=classes, **folded)
