@@ -90,11 +90,11 @@ def page(report: dict) -> str:
 
 
 def figure(found: dict, signed: bool = False) -> str:
-    """A value with its interval, in hundredths."""
+    """A value with its interval, in hundredths; a line may break before its "to", not behind."""
     if found["value"] is None:
         return "–"
     sign = "+" if signed else ""
-    return f"{found['value']:{sign}.2f} ({found['low']:{sign}.2f} to {found['high']:{sign}.2f})"
+    return f"{found['value']:{sign}.2f} ({found['low']:{sign}.2f} to\u00a0{found['high']:{sign}.2f})"
 
 
 def table(results: dict) -> str:
