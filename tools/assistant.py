@@ -56,7 +56,7 @@ def check_record(seed: int) -> None:
     missed = [one for one in compared if one["short"] > readers.MARGIN]
     for one in missed:
         tell("differs by {short}: {id}, {set}, {prompt}, {condition}".format(**one))
-    worst = max(one["short"] for one in compared if one not in missed) if len(missed) < len(compared) else 0
+    worst = max((one["short"] for one in compared if one["short"] <= readers.MARGIN), default=0)
     tell(
         f"record: {len(compared) - len(missed)} of {len(compared)} replies agree, the worst token of them "
         f"{worst:.2f} below the best logit ({time.monotonic() - began:.0f} s)"
@@ -80,10 +80,7 @@ def main() -> None:
         for path in book:
             if not options.chapters or path.stem in options.chapters:
                 record = execute.nbval(path, runs.build() / ROLE, {"OMP_NUM_THREADS": "1"})
-                for problem in record["problems"]:
-                    where = f"{path.stem}, cell {problem['cell']} (id {problem['id']})"
-                    tell(f"--- {where}\n{problem['detail'].strip()}\n---")
-                tell(execute.line(record, path.stem))
+                execute.tell_run(record, path.stem)
                 failed += record["verdict"] != runs.PASSED
     if not book:
         tell("no chapter runs the role assistant yet")

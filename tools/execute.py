@@ -63,6 +63,13 @@ def line(record: dict, name: str) -> str:
     return f"{name} FAILED: {runs.told(record)}"
 
 
+def tell_run(record: dict, name: str) -> None:
+    """Say what went wrong in a run, cell by cell, and then its line."""
+    for problem in record["problems"]:
+        tell(f"--- {name}, cell {problem['cell']} (id {problem['id']})\n{problem['detail'].strip()}\n---")
+    tell(line(record, name))
+
+
 def slowest_first(book: Iterable[Path]) -> list[Path]:
     """Chapters in the order that keeps two workers busy to the end, by the times last measured."""
     known = status.read(paths.root())["chapters"]
@@ -91,9 +98,7 @@ def run(book: list[Path]) -> dict[str, dict]:
             record = {"verdict": runs.FAILED, "problems": [problem], "inputs": "", "uses": {}}
             files.write_text(runs.build() / "meter" / f"{path.stem}.json", runs.dumps(record))
         records[path.stem] = record
-        for problem in record["problems"]:
-            tell(f"--- {path.stem}, cell {problem['cell']} (id {problem['id']})\n{problem['detail'].strip()}\n---")
-        tell(line(record, path.stem))
+        tell_run(record, path.stem)
         runs.store(path, record)
 
     with ThreadPoolExecutor(min(WORKERS, os.cpu_count() or 1)) as workers:

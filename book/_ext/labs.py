@@ -11,7 +11,6 @@ Weights are copied while the site is built and lie in the repository once. No la
 are loaded when the reader asks for it.
 """
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -59,10 +58,9 @@ def contents(root: Path, lab: str) -> dict[str, Path]:
 
 def entry(path: Path) -> dict:
     """What labs.json says of a file."""
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    digest = files.sha256(path)
     # An ending that no host unpacks, compresses anew or treats in its own way.
-    return {"url": f"files/{digest[:16]}.bin", "bytes": len(content), "sha256": digest}
+    return {"url": f"files/{digest[:16]}.bin", "bytes": path.stat().st_size, "sha256": digest}
 
 
 def write(root: Path, static: Path) -> None:

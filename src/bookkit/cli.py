@@ -73,7 +73,6 @@ def _parser() -> argparse.ArgumentParser:
         "roles", nargs="*", metavar="ROLE", help="a role of data/models.yml (default: all that are needed)"
     )
     fetch.add_argument("--verify", action="store_true", help="compute the sha256 of what is there already")
-
     fetch.add_argument(
         "--from", dest="source", metavar="FILE", help="the model's own file, where it is there already (one ROLE)"
     )

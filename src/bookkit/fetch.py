@@ -64,9 +64,7 @@ def _check_source(named: list[str]) -> None:
         raise BookError(f"--from gives the file of one role, and that role must be named ({known}).")
 
 
-def _fetch_pocket(
-    role: str, entry: dict, verify: bool, say: Callable[[str], None], source: str | Path | None = None
-) -> None:
+def _fetch_pocket(role: str, entry: dict, verify: bool, say: Callable[[str], None], source: str | Path | None) -> None:
     pocket = entry["pocket"]
     if pocket["kind"] in ("wheel", "file"):
         folder = models.folder_of(role, pocket)

@@ -57,8 +57,6 @@ def test_graphs_compute_what_the_networks_do():
 
     from training.browser import graphs
 
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.log_severity_level = 1, 3
     for name, (network, inputs, outputs, weights) in graphs.networks(MODEL).items():
         content = (MODEL / weights).read_bytes()
         own = onnxruntime.SessionOptions()

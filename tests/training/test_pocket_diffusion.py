@@ -503,15 +503,12 @@ def test_min_snr_weights(smoke):
     assert abs(weights.argmax() - at) <= 1
     assert torch.allclose(weights[600] / weights[at], snr[600] / (snr[600] + 1) / (5 / 6), rtol=0.02)
     assert train.snr_weights(scheduler, 5.0, 0.1)[-1] > 0.1
-    smoke.scheduler["prediction_type"] = "epsilon"
-    try:
-        with pytest.raises(BookError, match="Noise cannot be predicted where nothing but noise is left"):
-            train.DiffusionLoss(torch.nn.Linear(1, 1), None, train.build_scheduler(smoke))
-        smoke.scheduler["rescale_betas_zero_snr"] = False
-        weights = train.snr_weights(train.build_scheduler(smoke), 5.0)
-        assert torch.allclose(weights[-300:], weights[-1], rtol=1e-3) and weights[0] < weights[-1] / 100
-    finally:
-        smoke.scheduler |= {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
+    noise = configuration.read(CONFIGS / "smoke.json", changes=["scheduler.prediction_type=epsilon"])
+    with pytest.raises(BookError, match="Noise cannot be predicted where nothing but noise is left"):
+        train.DiffusionLoss(torch.nn.Linear(1, 1), None, train.build_scheduler(noise))
+    noise.scheduler["rescale_betas_zero_snr"] = False
+    weights = train.snr_weights(train.build_scheduler(noise), 5.0)
+    assert torch.allclose(weights[-300:], weights[-1], rtol=1e-3) and weights[0] < weights[-1] / 100
 
 
 def test_the_noise_can_be_predicted_instead(smoke):

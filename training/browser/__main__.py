@@ -18,12 +18,12 @@ def main() -> None:
     asked = sys.argv[1:] or PARTS
     if wrong := set(asked) - set(PARTS):
         raise BookError(f"{', '.join(sorted(wrong))} is no part of this recipe: name {' or '.join(PARTS)}.")
-    model, target = example.MODEL, example.TARGET
     if "graphs" in asked:
-        for name, graph in graphs.write(model, target)["graphs"].items():
+        target = example.ROOT / "data/labs/pictures"
+        for name, graph in graphs.write(example.MODEL, target)["graphs"].items():
             print(f"{name}: {graph['bytes']:,} bytes of graph, {graph['weights']['bytes']:,} of weights")
     if "example" in asked:
-        print(example.write(model, target))
+        print(example.write(example.MODEL))
 
 
 if __name__ == "__main__":

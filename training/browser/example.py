@@ -21,11 +21,11 @@ import torch
 from PIL import Image
 
 from bookkit import files, paths, results
-from training.browser.graphs import Looking
+from training.browser.graphs import finest, watched
 from training.pocket_diffusion.captions import article
 
 ROOT = paths.root()
-MODEL, TARGET = ROOT / "data/models/pocket-diffusion", ROOT / "data/labs/pictures"
+MODEL = ROOT / "data/models/pocket-diffusion"
 SHOWN = ROOT / "book/_static/lab/pictures"
 SETTINGS = {"prompt": "a mushroom, 3d style, on a teal background", "negative": "", "seed": "0", "steps": 20,
             "guidance": 5.0, "sampler": "ddim"}  # fmt: skip
@@ -38,11 +38,7 @@ def pipeline(model: Path):
 
     pipe = StableDiffusionPipeline.from_pretrained(model, dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    seen = []
-    pipe.unet.set_attn_processor({
-        name: Looking(seen) if "attn2" in name else processor for name, processor in pipe.unet.attn_processors.items()
-    })  # fmt: skip
-    return pipe, seen
+    return pipe, watched(pipe.unet)
 
 
 @torch.no_grad()
@@ -58,8 +54,7 @@ def run(model: Path, settings: dict) -> dict:
     step = pipe.scheduler.step
 
     def noting(output, time, latents, **options):
-        finest = max(weights.shape[1] for weights in seen)
-        maps.append(torch.cat([weights for weights in seen if weights.shape[1] == finest]).mean(dim=0).numpy())
+        maps.append(finest(seen).numpy())
         seen.clear()
         made = step(output, time, latents, **options | {"return_dict": True})
         held.append(decoded(latents))
@@ -124,7 +119,7 @@ def weights_of(model: Path) -> dict[str, str]:
     return {path.relative_to(model).as_posix(): files.sha256(path) for path in sorted(model.rglob("*.safetensors"))}
 
 
-def write(model: Path, target: Path) -> str:
+def write(model: Path) -> str:
     """Make all four files; say what was made."""
     torch.set_num_threads(1)
     made = run(model, SETTINGS)

@@ -59,23 +59,32 @@ class Looking:
         return attn.to_out[1](attn.to_out[0](mixed))
 
 
+def watched(unet) -> list:
+    """Have a U-Net note where its places look, in the list that is returned."""
+    seen = []
+    unet.set_attn_processor({
+        name: Looking(seen) if "attn2" in name else processor for name, processor in unet.attn_processors.items()
+    })  # fmt: skip
+    return seen
+
+
+def finest(seen: list):
+    """Where each place looks, (places, length): mean over layers and heads at the finest resolution."""
+    places = max(weights.shape[1] for weights in seen)
+    return torch.cat([weights for weights in seen if weights.shape[1] == places]).mean(dim=0)
+
+
 class UNet(torch.nn.Module):
     """Latents (2, 4, h, w), a time, vectors of both prompts -> predictions, attention (places, length)."""
 
     def __init__(self, model):
         super().__init__()
-        self.model, self.seen = model, []
-        model.set_attn_processor({
-            name: Looking(self.seen) if "attn2" in name else processor
-            for name, processor in model.attn_processors.items()
-        })  # fmt: skip
+        self.model, self.seen = model, watched(model)
 
     def forward(self, latents, time, words):
         self.seen.clear()
         prediction = self.model(latents, time, words, return_dict=False)[0]
-        finest = max(weights.shape[1] for weights in self.seen)
-        maps = torch.cat([weights for weights in self.seen if weights.shape[1] == finest])
-        return prediction, maps.mean(dim=0)
+        return prediction, finest(self.seen)
 
 
 class Decoder(torch.nn.Module):

@@ -34,7 +34,7 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
         raise BookError(f"{weights} is missing: run the step `vae` first.")
     key = files.sha256(weights)[:12]
     drawn = f"{options['variants']}x{options['captions']}{'-moved' if options['wiggle'] else ''}"
-    free = hasattr(sprites.layout, "numbers")
+    free = bool(sprites.layout.groups)
     drawn += "-free-" + hashlib.sha256(json.dumps(options["layout"]).encode()).hexdigest()[:8] if free else ""
     path = config.work / f"bank-{key}-{drawn}.safetensors"
     if not path.exists():

@@ -52,7 +52,6 @@ export class Tokenizer {
     this.normalise = normaliser(spec.normalizer);
     this.cut = cutter(spec.pre_tokenizer);
     this.alphabet = alphabet();
-    this.tokens = new Map([...this.vocabulary, ...this.added].map(([token, id]) => [id, token]));
     const names = [...this.added.keys()].map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
     this.special = names.length ? new RegExp(`(${names.join("|")})`, "u") : null;
     this.done = new Map();

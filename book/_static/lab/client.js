@@ -7,7 +7,7 @@ let listing, worker, count = 0;
 const waiting = new Map();
 
 /** @returns {Promise<object>} labs.json: which files each lab needs */
-export function manifest() {
+function manifest() {
   listing ??= fetch(new URL("labs.json", BASE)).then((response) => {
     if (!response.ok) throw new Error(`labs.json: ${response.status}`);
     return response.json();
@@ -52,10 +52,10 @@ export function ask(message, on) {
 }
 
 /** Bytes as a reader counts them. */
-export const megabytes = (bytes) => `${bytes < 9.95e6 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`;
+const megabytes = (bytes) => `${bytes < 9.95e6 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`;
 
 /** The files of a lab, each with the name that a sentence may call it by. */
-export async function filesOf(lab) {
+async function filesOf(lab) {
   const {labs} = await manifest();
   return Object.fromEntries(Object.entries(labs[lab].files).map(([key, file]) => [key, {...file, name: key}]));
 }

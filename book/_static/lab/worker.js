@@ -1,14 +1,15 @@
 // The one worker of a page: it loads labs and runs their engines, one job at a time.
 //
 // A message has an id and an op; every answer repeats the id.
-//   load   {lab, files, base}       -> progress {received, total} …, done {seconds, note}
+//   load   {lab, files, base}       -> progress {received, total} …, done {note}
 //   run    {lab, settings}          -> step {…} …, done {…}        as the lab's engine says
 //   call   {lab, name, settings}    -> done {…}                    a quick question to the engine
 //   cancel {target}                 -> the job `target` ends with `cancelled`
 //   kept   {files, base}            -> done: whether all is in the browser's cache
+//   tidy   {files, base}            -> done: the cache holds no others
 //   free   {}                       -> done: the cache is empty
 // What goes wrong: error {kind, message}, a sentence.
-import {free, get, kept, LabError, tidy, unpacked} from "./store.js";
+import {free, get, kept, LabError, tidy} from "./store.js";
 
 const engines = new Map(), jobs = new Map();
 let line = Promise.resolve();
@@ -35,15 +36,14 @@ function job(id) {
 function shelf(bytes) {
   const text = (key) => new TextDecoder().decode(bytes.get(key));
   return {
-    bytes: (key) => bytes.get(key),
     take(key) { const one = bytes.get(key); bytes.delete(key); return one; },
     json: (key) => JSON.parse(text(key)),
   };
 }
 
 async function load({lab, files, base}, self) {
-  if (engines.has(lab)) return {seconds: 0, note: ""};
-  const began = performance.now(), bytes = new Map(), fetched = Object.entries(files);
+  if (engines.has(lab)) return {note: ""};
+  const bytes = new Map(), fetched = Object.entries(files);
   const total = fetched.reduce((sum, [, file]) => sum + file.bytes, 0);
   let received = 0, said = 0, note = "";
   const watch = {signal: self.signal, note: (text) => { note = text; },
@@ -58,8 +58,8 @@ async function load({lab, files, base}, self) {
   }
   self.say("progress", {received: total, total});
   const {start} = await import(`./${lab}/engine.js`);
-  engines.set(lab, await start(shelf(bytes), {unpacked}));
-  return {seconds: (performance.now() - began) / 1000, note};
+  engines.set(lab, await start(shelf(bytes)));
+  return {note};
 }
 
 function engine(lab) {

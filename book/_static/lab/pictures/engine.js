@@ -4,6 +4,7 @@ import {network} from "../runtime.js";
 import {LabError} from "../store.js";
 import {randn} from "./random.js";
 import {SAMPLERS, sampler} from "./schedulers.js";
+import {seedTrouble} from "./settings.js";
 
 const MOST_STEPS = 100, PATIENCE = 2000;
 
@@ -50,7 +51,8 @@ export async function start(files) {
   }
 
   function seedOf(text) {
-    if (!/^\d{1,20}$/.test(text) || BigInt(text) >= 2n ** 64n) throw new LabError("input", "A seed is a whole number from 0 to 18446744073709551615.");
+    const trouble = seedTrouble(text);
+    if (trouble) throw new LabError("input", trouble);
     return BigInt(text);
   }
 
@@ -61,7 +63,8 @@ export async function start(files) {
 
   /**
    * settings: prompt, negative, seed (digits), steps, guidance, sampler, film: whether every step is decoded, or a few moments of what is expected.
-   * Steps: {index, time, attention, seconds, expected?, held?}; then {index, expected?, held?} for what was left out.
+   * Steps: {index: -1, words, last, lost, places, length, side}; {index, time, attention, expected?, held?} each;
+   * {index, finished, seconds}; then {index, expected?, held} for what was left out.
    */
   async function run({prompt, negative = "", seed, steps, guidance, sampler: name, film = true}, job) {
     if (!(name in SAMPLERS)) throw new LabError("input", `There is no sampler ${String(name).slice(0, 20)}.`);
@@ -102,7 +105,6 @@ export async function start(files) {
         if (film && index === 0) stride = Math.min(Math.ceil(steps / 7), Math.max(1, Math.ceil(2 * steps * (performance.now() - at) / count / PATIENCE)));
       }
       if (film && !step.held) later.push({index, shown, expected: step.expected ? null : expected});
-      step.milliseconds = performance.now() - from;
       job.step(step, moved);
       x = next;
       await job.pause();

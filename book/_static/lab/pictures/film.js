@@ -12,7 +12,7 @@ function enlarged(image, by) {
 }
 
 /** Which moments a strip shows: the first, the last, and as many between as there is room for. */
-export function moments(steps, room) {
+function moments(steps, room) {
   const count = Math.max(2, Math.min(steps + 1, room));
   return Array.from({length: count}, (_, i) => Math.round(i * steps / (count - 1)));
 }

@@ -6,7 +6,7 @@ import {DEFAULTS, fromAddress, LIMITS, seedTrouble, toAddress} from "./settings.
 import {colourOf, Run, view} from "./view.js";
 import {accept, chance, complete, unknown} from "./words.js";
 
-const HERE = new URL(".", import.meta.url).href, phone = () => matchMedia("(max-width: 600px)").matches;
+const HERE = new URL(".", import.meta.url).href, narrow = matchMedia("(max-width: 600px)");
 const json = async (name) => { const response = await fetch(new URL(name, HERE)); if (!response.ok) throw new Error(`${name}: ${response.status}`); return response.json(); };
 
 /** The run that was made beforehand, cut out of its sheet. */
@@ -128,7 +128,7 @@ function build(host, root, example, words) {
     samplerBox.replaceChildren(el("span", "bk-pictures-label", "Sampler"), samplerChoice);
   }
   const film = el("label", "bk-pictures-film"), every = el("input", null, null, {type: "checkbox"});
-  every.checked = !phone();
+  every.checked = !narrow.matches;
   film.append(every, "every step");
   const dials = el("div", "bk-pictures-dials");
   setSampler(start.sampler);
@@ -175,7 +175,7 @@ function build(host, root, example, words) {
   chanceButton.onclick = () => { prompt.input.value = chance(words); dice.onclick(); note(); say(prompt.input.value); };
   row.append(samplerBox, film, chanceButton);
   // On a phone the settings are folded, so that the picture stays in sight.
-  const narrow = matchMedia("(max-width: 600px)"), folded = el("details", "bk-pictures-settings"), summary = el("summary", "bk-pictures-summary");
+  const folded = el("details", "bk-pictures-settings"), summary = el("summary", "bk-pictures-summary");
   const sum = () => { summary.textContent = `Seed ${seed.input.value}, ${steps.get()} steps, guidance ${guidance.get().toFixed(1)}, ${sampler === "ddim" ? "DDIM" : "Euler"}`; };
   folded.append(summary, dials, row);
   folded.open = !narrow.matches;
