@@ -4,6 +4,27 @@ from test_sentence_map import chosen, rest
 from test_token_viewer import FEED, READY, seen
 
 
+def a_reader_turns_up_the_temperature_and_opens_the_timeline_of_chapter_01(visit):
+    bars = visit.page.locator(".bookkit-next_token")
+    own = {"temperature": 1, "topK": 0, "topP": 1, "minP": 0}
+    entropy = [
+        bars.evaluate("(host, s) => host.bookkit.at(s)", own | {"temperature": t})["entropy"] for t in (0.3, 1, 3)
+    ]
+    print(f"entropy at the temperatures 0.3, 1 and 3: {entropy}")
+    assert entropy[0] < entropy[1] < entropy[2]
+    timeline = visit.page.get_by_role("group", name="Timeline of models")
+    timeline.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = false; })")
+    said = {}
+    for name in ("GPT-2", "Mixtral 8x7B"):
+        entry = timeline.locator("details").filter(has=visit.page.locator("summary", has_text=name))
+        entry.locator("summary").focus()
+        visit.page.keyboard.press("Enter")
+        said[name] = entry.locator("p").inner_text()
+        assert entry.locator("p").is_visible() and entry.locator("a").get_attribute("href").startswith("https://")
+    assert "OpenAI" in said["GPT-2"] and "Apache 2.0" in said["Mixtral 8x7B"]
+    assert timeline.locator("details[open]").count() == 1, "one entry at a time"
+
+
 def a_reader_types_into_chapter_02(visit):
     visit.page.evaluate(READY)
     visit.page.evaluate(FEED, "This is some text")
@@ -175,6 +196,7 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
 
 READERS = {
     "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
+    "notebooks/01_what_generative_ai_is.html": a_reader_turns_up_the_temperature_and_opens_the_timeline_of_chapter_01,
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
