@@ -1,0 +1,398 @@
+"""What each trick of prompting is worth, on two models and ten small tasks with known answers (chapter 8).
+
+    python -m bookkit fetch assistant                        # once: 491 MB
+    python -m training.sweeps.prompting --minutes 9          # a slice; what is written is kept, and the next goes on
+    python -m training.sweeps.prompting                      # the rest, and the record
+    python -m training.sweeps.prompting --smoke              # everything in small, with random weights, into _build
+
+The readers are the chat model and the role assistant, both greedy, in bfloat16. The items and every prompt below were written
+before any model was asked, and none was changed afterwards; the examples that prompts show are no items. How a reply is
+judged (`judged`, `right`) was fixed before as well.
+"""
+
+import argparse
+import ast
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+import bookkit
+from bookkit import files, machine, models, paths, results, sandbox
+
+ITEMS = "questions/prompting.jsonl"
+BATCH = {"chat": 25, "assistant": 20}
+DIRECT, LONG, STEPS = 32, 96, 224  # new tokens: of a reply; of one with steps; of one with steps to a sum
+SAMPLES, TEMPERATURE = 5, 0.7  # of self-consistency
+TASKS = ("passage", "sentiment", "topic", "sums", "facts")
+LABELS = {"sentiment": ("positive", "negative"), "topic": ("sport", "money", "health", "travel")}
+ROLES = {
+    "role: expert": "You are a world-class expert in this field.",
+    "role: professor": "You are a professor with thirty years of experience.",
+    "role: careful": "You are a careful assistant who never makes mistakes.",
+}
+SPECIFIC = {
+    "passage": "Answer with the few words of the text that tell it.",
+    "sentiment": "A review is positive if its writer is pleased, and negative if not. Answer with this one word.",
+    "topic": "Sport is about games and athletes, money about prices and firms, health about illness and doctors, "
+    "travel about trips and places to visit. Answer with this one word.",
+    "sums": "Answer with the number that results.",
+    "facts": "Answer with only the name, word or number that is asked for.",
+}
+FORMAT = "Reply in the form “Answer: …” and write nothing else."
+THINK = "Let's think step by step."
+DOUBT = "If you are not sure, reply “I don't know”."
+WARN = "Some questions name things that do not exist or assume what is false. To those, reply “I don't know”."
+POLITE = ("Could you please help me with this?", "Thank you very much!")
+TRICKS = (
+    "plain", "specific", "format", "1 example", "3 examples", "5 examples", "3 examples, reversed", "polite",
+    *ROLES, "doubt", "steps",
+)  # fmt: skip
+JSON = "Write this order as a JSON object with the keys item, quantity and city."
+PATTERN = r'\{"item": "[\w\- ]{1,40}", "quantity": \d{1,4}, "city": "[\w\- ]{1,20}"\}'
+"""What an order must look like: a string, a whole number, a string."""
+CLASSIC = {
+    "summary": ("Summarize this text in one sentence.\n\n{text}", 64),
+    "translation": ("Translate into French: {text}", 40),
+    "code": ("Write a Python function {text}. Reply with the code only.", 160),
+}
+FRAMES = {
+    "no template": "{}",
+    "User and Assistant": "User: {}\nAssistant:",
+    "another model's": "[INST] {} [/INST]",
+}
+"""Other ways to put a question to the chat model than its own template."""
+OBJECTS = (
+    "don't know", "do not know", "not sure", "no such", "not exist", "n't exist", "fictional", "not a real", "no record",
+    "not aware", "no information", "not possible", "never", "did not", "didn't", "there is no", "there was no",
+    "there are no", "was not", "is not a", "does not have", "doesn't have", "do not have", "not enough information",
+    "cannot", "can't", "sorry", "unable", "no one", "nobody", "imaginary", "mistake", "incorrect", "not true",
+)  # fmt: skip
+
+
+# --- items, prompts, scores ----------------------------------------------------------------------------------
+
+
+def items(task: str, use: str = "item") -> list[dict]:
+    """The items of a task, or its examples."""
+    lines = map(json.loads, bookkit.read_text(ITEMS).splitlines())
+    return [line for line in lines if (line["task"], line["use"]) == (task, use)]
+
+
+def ask(task: str, item: dict) -> str:
+    """A question as one would type it: the prompt that every trick is compared with."""
+    if task == "passage":
+        return f"{item['text']}\n\n{item['question']}"
+    if task == "sentiment":
+        return f"{item['text']}\n\nIs this review positive or negative?"
+    if task == "topic":
+        return f"{item['text']}\n\nWhat is this about: sport, money, health or travel?"
+    return item["question"]
+
+
+def messages(task: str, trick: str, item: dict) -> list[dict]:
+    """The messages that put an item in one of TRICKS."""
+    text, before = ask(task, item), []
+    number = re.match(r"(\d) examples?", trick)
+    if number:
+        shown = items(task if task != "traps" else "facts", "example")[: int(number[1])]
+        for example in reversed(shown) if trick.endswith("reversed") else shown:
+            before += [{"role": "user", "content": ask(task, example)}]
+            before += [{"role": "assistant", "content": example["answer"]}]
+    elif trick in ROLES:
+        before = [{"role": "system", "content": ROLES[trick]}]
+    elif trick == "polite":
+        text = f"{POLITE[0]}\n\n{text}\n\n{POLITE[1]}"
+    elif trick != "plain":
+        added = {"specific": SPECIFIC.get(task), "format": FORMAT, "steps": THINK, "doubt": DOUBT, "warned": WARN}
+        text = f"{text}\n\n{added[trick]}"
+    return [*before, {"role": "user", "content": text}]
+
+
+def order(item: dict, examples: int = 0) -> list[dict]:
+    """The messages that ask for an order as JSON."""
+    turns = []
+    for shown in items("orders", "example")[:examples]:
+        turns += [{"role": "user", "content": f"{JSON}\n\n{shown['text']}"}]
+        turns += [{"role": "assistant", "content": json.dumps(shown["answer"], ensure_ascii=False)}]
+    return [*turns, {"role": "user", "content": f"{JSON}\n\n{item['text']}"}]
+
+
+def judged(task: str, trick: str, reply: str) -> str:
+    """The part of a reply that counts: what follows “Answer:”, else the first sentence, or the last after steps."""
+    if "Answer:" in reply:
+        return reply.rpartition("Answer:")[2]
+    if task in ("passage", "facts"):
+        sentences = [part for part in re.split(r"(?<=[.!?])\s+|\n", reply.strip()) if part]
+        return (sentences or [""])[-1 if trick == "steps" else 0]
+    return reply
+
+
+def final(task: str, trick: str, reply: str) -> str:
+    """The answer in a reply: the last number of a sum, the last label, else the part that counts."""
+    text = judged(task, trick, reply)
+    if task == "sums":
+        return (re.findall(r"\d+(?:\.\d+)?", text.replace(",", "")) or [""])[-1].removesuffix(".0")
+    if task in LABELS:
+        return (re.findall("|".join(LABELS[task]), text.lower()) or [""])[-1]
+    return text
+
+
+def right(task: str, trick: str, item: dict, reply: str) -> bool:
+    """Whether a reply gives an accepted answer; in texts, in whole words, in upper or lower case."""
+    found = final(task, trick, reply)
+    if task == "sums" or task in LABELS:
+        return found == item["answer"]
+    return any(re.search(rf"(?<!\w){re.escape(term)}(s|es)?(?!\w)", found, re.IGNORECASE) for term in item["accepts"])
+
+
+def objects(reply: str) -> bool:
+    """Whether a reply declines, or says that something is wrong with the question."""
+    return any(phrase in reply.lower().replace("’", "'") for phrase in OBJECTS)
+
+
+def parsed(reply: str) -> dict | None:
+    """The object that a reply is as JSON, as a whole or within a fence; None where it is none."""
+    text = re.sub(r"^```(?:json)?\s*|\s*```$", "", reply.strip())
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def fields(item: dict, found: dict | None) -> list[bool]:
+    """Which of item, quantity and city of an order are right."""
+    found, wanted = found or {}, item["answer"]
+    return [
+        str(found.get("item")).strip().lower() in item["accepts"],
+        str(found.get("quantity")).strip() == str(wanted["quantity"]),
+        str(found.get("city")).strip() == wanted["city"],
+    ]
+
+
+def program(reply: str) -> str:
+    """The code of a reply: what stands in its first fence, or all of it."""
+    fence = re.search(r"```(?:python)?\n(.*?)(?:```|\Z)", reply, re.DOTALL)
+    return fence[1] if fence else reply
+
+
+def passes(item: dict, reply: str) -> bool:
+    """Whether the function of a reply passes the tests of its item, in a process of its own."""
+    code = program(reply)
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError):
+        return False
+    return sandbox.run("\n".join([code, *(f"assert {test}" for test in item["tests"])])) is None
+
+
+# --- the readers --------------------------------------------------------------------------------------------
+
+_LOADED: dict[str, tuple] = {}
+
+
+def reader(name: str, smoke: bool = False) -> tuple:
+    """The tokenizer and the model of a role, in bfloat16."""
+    if name not in _LOADED:
+        role = "chat" if smoke else name
+        tokenizer = AutoTokenizer.from_pretrained(bookkit.model(role), revision=bookkit.revision(role))
+        if smoke:
+            torch.manual_seed(0)
+            model = LlamaForCausalLM(
+                LlamaConfig(len(tokenizer), 16, 32, 1, 1, eos_token_id=tokenizer.eos_token_id, head_dim=16)
+            )
+        else:
+            model = AutoModelForCausalLM.from_pretrained(
+                bookkit.model(role), revision=bookkit.revision(role), dtype=torch.bfloat16
+            )
+        tokenizer.padding_side = "left"
+        _LOADED[name] = tokenizer, model.eval()
+    return _LOADED[name]
+
+
+@torch.inference_mode()
+def write(tokenizer, model, texts: list[str], new_tokens: int, seed: int | None = None) -> list[str]:
+    """The continuations of a batch of texts: greedy, or sampled with a seed."""
+    batch = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+    how = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    if seed is not None:
+        torch.manual_seed(seed)
+        how = {"do_sample": True, "temperature": TEMPERATURE, "top_p": None, "top_k": 0}
+    made = model.generate(**batch, max_new_tokens=new_tokens, pad_token_id=tokenizer.pad_token_id, **how)
+    return tokenizer.batch_decode(made[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+
+
+@torch.inference_mode()
+def log_prob(tokenizer, model, prompt: list[dict], reply: str) -> float:
+    """The log-probability of a whole reply and of its end."""
+    before = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    after = [*tokenizer(reply, add_special_tokens=False).input_ids, tokenizer.convert_tokens_to_ids("<|im_end|>")]
+    logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
+    return logits.log_softmax(-1)[range(len(after)), after].sum().item()
+
+
+# --- the sweep ----------------------------------------------------------------------------------------------
+
+
+class Ended(Exception):
+    """The minutes of a slice are over."""
+
+
+class Bench:
+    """Runs whose replies are kept as they come.
+
+    Args:
+        smoke: two items a task and random weights.
+        minutes: after which no new batch is begun.
+    """
+
+    def __init__(self, smoke: bool = False, minutes: float | None = None):
+        self.smoke, self.began, self.minutes = smoke, time.monotonic(), minutes
+        self.kept = paths.root() / "_build" / "sweeps" / ("prompting-smoke" if smoke else "prompting")
+        self.runs: list[dict] = []
+
+    def items(self, task: str) -> list[dict]:
+        """The items of a task."""
+        return items(task)[:2] if self.smoke else items(task)
+
+    def run(
+        self, who: str, task: str, trick: str, prompt: Callable[[dict], str | list[dict]], new_tokens: int, **about
+    ) -> None:
+        """Ask a reader all items of a task; `prompt` makes of an item the messages, or the bare text."""
+        chosen, seed = self.items(task), about.get("seed")
+        new_tokens = 4 if self.smoke else new_tokens
+        asked = {item["id"]: prompt(item) for item in chosen}
+        mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, BATCH[who]]).encode()).hexdigest()[:12]
+        path = self.kept / f"{who}-{task}-{re.sub(r'[^a-z0-9]+', '-', trick.lower())}-{mark}.json"
+        done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replies": {}, "seconds": 0.0}
+        missing = sorted((key for key in asked if key not in done["replies"]), key=lambda key: len(str(asked[key])))
+        for start in range(0, len(missing), BATCH[who]):
+            if self.minutes and time.monotonic() - self.began > 60 * self.minutes:
+                raise Ended
+            keys = missing[start : start + BATCH[who]]
+            tokenizer, model = reader(who, self.smoke)
+            texts = [
+                asked[key]
+                if isinstance(asked[key], str)
+                else tokenizer.apply_chat_template(asked[key], add_generation_prompt=True, tokenize=False)
+                for key in keys
+            ]
+            clock = time.perf_counter()
+            replies = write(tokenizer, model, texts, new_tokens, None if seed is None else 1000 * seed + start)
+            done["seconds"] += time.perf_counter() - clock
+            done["replies"] |= dict(zip(keys, replies, strict=True))
+            files.write_text(path, json.dumps(done, ensure_ascii=False))
+        replies = {key: done["replies"][key].strip() for key in asked}
+        run = {"reader": who, "task": task, "trick": trick, **about, "replies": replies}
+        if about.get("log_probs"):
+            key = path.with_suffix(".probs.json")
+            if not key.exists():
+                tokenizer, model = reader(who, self.smoke)
+                found = {k: round(log_prob(tokenizer, model, asked[k], text), 4) for k, text in replies.items()}
+                files.write_text(key, json.dumps(found))
+            run["log_probs"] = json.loads(key.read_text(encoding="utf-8"))
+        run["seconds"] = round(done["seconds"], 1)
+        if task in TASKS:
+            run["right"] = "".join(str(int(right(task, trick, item, replies[item["id"]]))) for item in chosen)
+        if task == "code":
+            run["right"] = "".join(str(int(passes(item, replies[item["id"]]))) for item in chosen)
+        self.runs.append(run)
+        share = f"{run['right'].count('1')} of {len(chosen)}" if "right" in run else ""
+        print(f"{who}, {task}, {trick}: {share} {run['seconds']} s", flush=True)
+
+
+def everything(bench: Bench) -> None:
+    """All runs, the most needed first."""
+    for who in ("chat", "assistant"):
+        for trick in TRICKS:
+            if who == "assistant" and trick in ("1 example", "5 examples", "3 examples, reversed"):
+                continue
+            for task in TASKS:
+                long = (STEPS if task == "sums" else LONG) if trick == "steps" else DIRECT
+                more = {"log_probs": True} if trick == "3 examples" and task != "sums" else {}
+                bench.run(who, task, trick, lambda item, t=task, k=trick: messages(t, k, item), long, **more)
+    for who in ("chat", "assistant"):
+        for trick in ("plain", "doubt", "warned"):
+            bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
+        bench.run(who, "facts", "warned", lambda item: messages("facts", "warned", item), DIRECT)
+        for count in (0, 3):
+            bench.run(who, "orders", f"{count} examples", lambda item, n=count: order(item, n), 48)
+        for task, (text, tokens) in CLASSIC.items():
+            bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
+    for name, frame in FRAMES.items():
+        bench.run("chat", "facts", name, lambda item, f=frame: f.format(ask("facts", item)), DIRECT)
+    biased = items("sentiment", "example")
+    for label in ("positive", "negative"):
+        shown = [one for one in biased if one["answer"] == label][:2]
+        turns = [
+            {"role": role, "content": text}
+            for one in shown
+            for role, text in (("user", ask("sentiment", one)), ("assistant", label))
+        ]
+        bench.run(
+            "chat",
+            "sentiment",
+            f"2 examples, {label}",
+            lambda item, t=turns: [*t, {"role": "user", "content": ask("sentiment", item)}],
+            DIRECT,
+        )
+    for who in ("assistant", "chat"):
+        for seed in range(SAMPLES):
+            prompt = lambda item: messages("sums", "steps", item)  # noqa: E731
+            bench.run(who, "sums", f"steps, sample {seed}", prompt, STEPS, seed=seed)
+
+
+def of(figures: dict, reader: str, task: str, trick: str) -> dict:
+    """The one run of the record with this reader, task and trick."""
+    (run,) = [run for run in figures["runs"] if (run["reader"], run["task"], run["trick"]) == (reader, task, trick)]
+    return run
+
+
+def write_record(bench: Bench) -> Path:
+    """Keep the figures."""
+    (assistant,) = models.registry()["assistant"]["pocket"]["files"].values()
+    figures = {
+        "readers": {"chat": "SmolLM2-135M-Instruct", "assistant": "Qwen2.5-Coder-0.5B-Instruct"},
+        "sha256": {"assistant": assistant["sha256"]},
+        "precision": "bf16",
+        "batch": BATCH,
+        "new_tokens": {"direct": DIRECT, "steps": LONG, "steps to a sum": STEPS},
+        "minutes": round(sum(run["seconds"] for run in bench.runs) / 60, 1),
+        "processor": machine.processor(),
+        "runs": bench.runs,
+    }
+    if bench.smoke:
+        target = bench.kept / "prompting.json"
+        files.write_text(target, json.dumps(figures, indent=1))
+        return target
+    return results.write(
+        "prompting",
+        figures,
+        command="python -m training.sweeps.prompting",
+        seeds=range(SAMPLES),
+        inputs=["training/sweeps/prompting.py", f"data/{ITEMS}", "src/bookkit/sandbox.py"],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, help="begin no new batch after so many; run again to go on")
+    parser.add_argument("--smoke", action="store_true", help="everything in small, with random weights")
+    options = parser.parse_args()
+    bench = Bench(options.smoke, options.minutes)
+    try:
+        everything(bench)
+    except Ended:
+        print("not all is done: run it again to go on", flush=True)
+        return
+    print(write_record(bench))
+
+
+if __name__ == "__main__":
+    main()
