@@ -273,7 +273,7 @@ def listen(port: int) -> socket.socket:
     """A socket that listens to this machine alone.
 
     Raises:
-        BookError: the port is taken.
+        BookError: the port is taken, or there is none of this number.
     """
     listening = socket.socket()
     try:
@@ -282,6 +282,9 @@ def listen(port: int) -> socket.socket:
     except OSError:
         listening.close()
         raise BookError(f"The port {port} is taken by another program: choose another, or 0 for a free one.") from None
+    except OverflowError:
+        listening.close()
+        raise BookError(f"There is no port {port}: choose one from 1024 to 65535, or 0 for a free one.") from None
     return listening
 
 

@@ -85,3 +85,23 @@ def test_everything_in_small(capsys, monkeypatch):
     prompting.main()
     figures = json.loads((prompting.Bench(smoke=True).kept / "prompting.json").read_text(encoding="utf-8"))
     assert prompting.of(figures, "assistant", "sums", "steps")["right"] in ("00", "01", "10", "11")
+
+
+class Letters:
+    """A tokenizer with a token a letter; its end is token 0."""
+
+    letters = "\0ab1"
+
+    def decode(self, ids, skip_special_tokens=True):
+        return "".join(self.letters[int(i)] for i in ids if i)
+
+    def convert_tokens_to_ids(self, token):
+        return 0
+
+
+def test_the_grammar_takes_the_likeliest_token_that_fits():
+    grammar = prompting.Grammar(Letters(), "a[ab]1", 0)
+    scores = prompting.torch.tensor([9.0, 1.0, 3.0, 2.0])  # the end, a, b, 1
+    assert [grammar.best(text, scores) for text in ("", "a", "ab", "ab1")] == [1, 2, 3, 0]
+    kept = grammar(prompting.torch.tensor([[1, 2]]), scores[None])
+    assert kept.argmax() == 3 and kept.isinf().sum() == 3

@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import regex
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, LogitsProcessor
 
 import bookkit
 from bookkit import files, machine, models, paths, results, sandbox
@@ -216,14 +217,49 @@ def reader(name: str, smoke: bool = False) -> tuple:
     return _LOADED[name]
 
 
+class Grammar(LogitsProcessor):
+    """Leaves of all tokens only the likeliest one with which a reply can still become a match of a pattern.
+
+    Args:
+        tokenizer: of the model.
+        pattern: a regular expression for the whole reply.
+        start: where the replies begin.
+    """
+
+    def __init__(self, tokenizer, pattern: str, start: int):
+        self.tokenizer, self.pattern, self.start = tokenizer, regex.compile(pattern), start
+        self.end = tokenizer.convert_tokens_to_ids("<|im_end|>")
+
+    def __call__(self, input_ids, scores):
+        kept = torch.full_like(scores, -torch.inf)
+        for row, ids in enumerate(input_ids):
+            text = self.tokenizer.decode(ids[self.start :], skip_special_tokens=True)
+            kept[row, self.best(text, scores[row])] = 0
+        return kept
+
+    def best(self, text: str, scores: torch.Tensor) -> int:
+        """The likeliest token that fits after a text; the end where the text is a match and nothing more fits."""
+        for token in scores.argsort(descending=True).tolist():
+            if token == self.end and self.pattern.fullmatch(text):
+                return token
+            piece = self.tokenizer.decode([token], skip_special_tokens=True)
+            if piece and self.pattern.fullmatch(text + piece, partial=True):
+                return token
+        return self.end
+
+
 @torch.inference_mode()
-def write(tokenizer, model, texts: list[str], new_tokens: int, seed: int | None = None) -> list[str]:
-    """The continuations of a batch of texts: greedy, or sampled with a seed."""
+def write(
+    tokenizer, model, texts: list[str], new_tokens: int, seed: int | None = None, pattern: str | None = None
+) -> list[str]:
+    """The continuations of a batch of texts: greedy, sampled with a seed, or held to a pattern."""
     batch = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
     how = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
     if seed is not None:
         torch.manual_seed(seed)
         how = {"do_sample": True, "temperature": TEMPERATURE, "top_p": None, "top_k": 0}
+    if pattern is not None:
+        how["logits_processor"] = [Grammar(tokenizer, pattern, batch["input_ids"].shape[1])]
     made = model.generate(**batch, max_new_tokens=new_tokens, pad_token_id=tokenizer.pad_token_id, **how)
     return tokenizer.batch_decode(made[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
 
@@ -265,10 +301,10 @@ class Bench:
         self, who: str, task: str, trick: str, prompt: Callable[[dict], str | list[dict]], new_tokens: int, **about
     ) -> None:
         """Ask a reader all items of a task; `prompt` makes of an item the messages, or the bare text."""
-        chosen, seed = self.items(task), about.get("seed")
+        chosen, seed, pattern = self.items(task), about.get("seed"), about.get("pattern")
         new_tokens = 4 if self.smoke else new_tokens
         asked = {item["id"]: prompt(item) for item in chosen}
-        mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, BATCH[who]]).encode()).hexdigest()[:12]
+        mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, pattern, BATCH[who]]).encode()).hexdigest()[:12]
         path = self.kept / f"{who}-{task}-{re.sub(r'[^a-z0-9]+', '-', trick.lower())}-{mark}.json"
         done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replies": {}, "seconds": 0.0}
         missing = sorted((key for key in asked if key not in done["replies"]), key=lambda key: len(str(asked[key])))
@@ -284,7 +320,7 @@ class Bench:
                 for key in keys
             ]
             clock = time.perf_counter()
-            replies = write(tokenizer, model, texts, new_tokens, None if seed is None else 1000 * seed + start)
+            replies = write(tokenizer, model, texts, new_tokens, None if seed is None else 1000 * seed + start, pattern)
             done["seconds"] += time.perf_counter() - clock
             done["replies"] |= dict(zip(keys, replies, strict=True))
             files.write_text(path, json.dumps(done, ensure_ascii=False))
@@ -322,7 +358,10 @@ def everything(bench: Bench) -> None:
             bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
         bench.run(who, "facts", "warned", lambda item: messages("facts", "warned", item), DIRECT)
         for count in (0, 3):
-            bench.run(who, "orders", f"{count} examples", lambda item, n=count: order(item, n), 48)
+            for pattern in (None, PATTERN):
+                name = f"{count} examples" + ", grammar" * bool(pattern)
+                more = {"pattern": pattern} if pattern else {}
+                bench.run(who, "orders", name, lambda item, n=count: order(item, n), 48, **more)
         for task, (text, tokens) in CLASSIC.items():
             bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
     for name, frame in FRAMES.items():
