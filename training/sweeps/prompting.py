@@ -205,9 +205,8 @@ def reader(name: str, smoke: bool = False) -> tuple:
         tokenizer = AutoTokenizer.from_pretrained(bookkit.model(role), revision=bookkit.revision(role))
         if smoke:
             torch.manual_seed(0)
-            model = LlamaForCausalLM(
-                LlamaConfig(len(tokenizer), 16, 32, 1, 1, eos_token_id=tokenizer.eos_token_id, head_dim=16)
-            )
+            sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1}
+            model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), eos_token_id=2, **sizes))
         else:
             model = AutoModelForCausalLM.from_pretrained(
                 bookkit.model(role), revision=bookkit.revision(role), dtype=torch.bfloat16
