@@ -495,7 +495,11 @@ SAMPLES = {
     ),
     "next_token": Sample(_next_token, ("svg rect", 15), _next_token_hostile, _next_token_read, _next_token_states),
     "prompt": Sample(
-        lambda: prompt.viewer(_CONVERSATION).data, (".bk-prompt-token", 5), _prompt_hostile, _prompt_read, _prompt_states
+        lambda: prompt.viewer(_CONVERSATION).data,
+        (".bk-prompt-token", 5),
+        _prompt_hostile,
+        _prompt_read,
+        _prompt_states,
     ),
     "query": Sample(_query, ("svg text", 3), _query_hostile, _query_read, _query_states),
     "retrieval": Sample(_retrieval, ("li", 4), _retrieval_hostile, _retrieval_read, _retrieval_states),

@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     ask = command(_ask, "ask", "answer a question from the book, with the sections that the answer comes from")
     ask.add_argument("question", nargs="+", metavar="QUESTION")
 
-    serve = command(_serve, "serve", "answer as an OpenAI-compatible server with the book's models, on this machine alone")
+    serve = command(
+        _serve, "serve", "answer as an OpenAI-compatible server with the book's models, on this machine alone"
+    )
     serve.add_argument("--port", type=int, default=8008, metavar="PORT", help="to listen at (default: %(default)s)")
 
     student = command(_student, "student", "write the student copy of a chapter")

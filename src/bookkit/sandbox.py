@@ -1,6 +1,6 @@
 """Code that a model wrote, run where it can do little harm: another process, with limits, in an empty folder.
 
-The limits hold back accidents (an endless loop, all of the memory, a flood of output), not an attacker: whoever runs code of
+The limits hold back accidents (an endless loop, all of the memory), not an attacker: whoever runs code of
 strangers needs a container or a machine of its own.
 """
 

@@ -1,8 +1,8 @@
 """An OpenAI-compatible server for the book's own models, on this machine: chat, embeddings and pictures.
 
-``python -m bookkit serve`` runs it in a terminal; a chapter calls :func:`application` and :func:`start`, and any client of
-OpenAI's interface talks to it under ``http://127.0.0.1:PORT/v1``. It answers one request at a time, knows no keys, and
-listens to this machine alone: for a class it is enough, for the street it is not.
+``python -m bookkit serve`` runs it in a terminal; a chapter calls :func:`application` and :func:`start`, and any
+client of OpenAI's interface talks to it under ``http://127.0.0.1:PORT/v1``. It answers one request at a time, knows no
+keys, and listens to this machine alone: enough to learn and to test, not to serve strangers.
 """
 
 from __future__ import annotations
@@ -146,7 +146,10 @@ def application(
     @app.get("/v1/models")
     def models() -> dict:
         names = [name] + ["embedder"] * bool(embed) + ["text-to-image"] * bool(draw)
-        return {"object": "list", "data": [{"id": n, "object": "model", "created": 0, "owned_by": "book"} for n in names]}
+        return {
+            "object": "list",
+            "data": [{"id": n, "object": "model", "created": 0, "owned_by": "book"} for n in names],
+        }
 
     @app.post("/v1/chat/completions")
     def completions(body: dict):
@@ -178,7 +181,8 @@ def application(
 
         count = 0
         with one_at_a_time:
-            for count, piece in enumerate(pieces, 1):
+            for piece in pieces:
+                count += 1
                 yield event({"content": piece.text}, {"content": [as_json(piece)]} if wanted else None)
         yield event({}, ended="length" if count == limit else "stop")
         yield "data: [DONE]\n\n"

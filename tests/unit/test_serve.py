@@ -1,4 +1,4 @@
-"""The server through the real client: chat, stream, embeddings, pictures; refusals in one sentence; nothing left running."""
+"""The server through the real client: chat, stream, embeddings, pictures; refusals; nothing left running."""
 
 import base64
 import io
@@ -82,7 +82,10 @@ def test_models(client):
     ("ask", "told"),
     [
         (lambda c: c.chat.completions.create(model="chat", messages=[]), "is empty: send at least one"),
-        (lambda c: c.chat.completions.create(model="chat", messages=[{"role": "king", "content": ""}]), 'no role "king"'),
+        (
+            lambda c: c.chat.completions.create(model="chat", messages=[{"role": "king", "content": ""}]),
+            'no role "king"',
+        ),
         (lambda c: c.chat.completions.create(model="chat", messages=[{"role": "user", "content": [1]}]), "is no text"),
         (lambda c: c.chat.completions.create(model="chat", messages=["Hi"]), "no role"),
         (lambda c: c.embeddings.create(model="embedder", input=[]), "nothing to embed"),

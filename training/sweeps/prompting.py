@@ -5,9 +5,9 @@
     python -m training.sweeps.prompting                      # the rest, and the record
     python -m training.sweeps.prompting --smoke              # everything in small, with random weights, into _build
 
-The readers are the chat model and the role assistant, both greedy, in bfloat16. The items and every prompt below were written
-before any model was asked, and none was changed afterwards; the examples that prompts show are no items. How a reply is
-judged (`judged`, `right`) was fixed before as well.
+The readers are the chat model and the role assistant, both greedy, in bfloat16. The items and every prompt below were
+written before any model was asked, and none was changed afterwards; the examples that prompts show are no items. How a
+reply is judged (`judged`, `right`) was fixed before as well.
 """
 
 import argparse
@@ -69,10 +69,11 @@ FRAMES = {
 }
 """Other ways to put a question to the chat model than its own template."""
 OBJECTS = (
-    "don't know", "do not know", "not sure", "no such", "not exist", "n't exist", "fictional", "not a real", "no record",
-    "not aware", "no information", "not possible", "never", "did not", "didn't", "there is no", "there was no",
-    "there are no", "was not", "is not a", "does not have", "doesn't have", "do not have", "not enough information",
-    "cannot", "can't", "sorry", "unable", "no one", "nobody", "imaginary", "mistake", "incorrect", "not true",
+    "don't know", "do not know", "not sure", "no such", "not exist", "n't exist", "fictional", "not a real",
+    "no record", "not aware", "no information", "not possible", "never", "did not", "didn't", "there is no",
+    "there was no", "there are no", "was not", "is not a", "does not have", "doesn't have", "do not have",
+    "not enough information", "cannot", "can't", "sorry", "unable", "no one", "nobody", "imaginary", "mistake",
+    "incorrect", "not true",
 )  # fmt: skip
 
 

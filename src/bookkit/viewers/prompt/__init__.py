@@ -1,6 +1,6 @@
 """A conversation as a chat model reads it: one row of tokens, in which roles are marked by tokens of the template.
 
-The reader selects a token and sees from which tokens its probability was computed, and what else could have stood there.
+The reader selects a token and sees from which tokens its probability was computed, and what else could stand there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ KINDS = {"template": "the template", "system": "the system", "user": "the user",
 class Token:
     """One token of the conversation.
 
-    text: its characters, or bytes. kind: who put it there, one of KINDS. id: its number. probability: what the model gave it,
-    None for the first. likeliest: tokens that could have stood here, the best first, each with its probability.
+    text: its characters, or bytes. kind: who put it there, one of KINDS. id: its number. probability: what the model
+    gave it, None for the first. likeliest: tokens that could stand here, the best first, each with its probability.
     """
 
     text: str | bytes
@@ -37,11 +37,13 @@ class Token:
     likeliest: Sequence[tuple[str, float]] = field(default=())
 
 
-def viewer(tokens: Sequence[Token], *, title: str = "The conversation as the model reads it", alt: str | None = None) -> HTML:
+def viewer(
+    tokens: Sequence[Token], *, title: str = "The conversation as the model reads it", alt: str | None = None
+) -> HTML:
     """The conversation, token by token.
 
-    tokens: of the whole prompt and the reply, in order. title: above them. alt: what the figure shows, in a sentence; made from
-    the counts where it is missing.
+    tokens: of the whole prompt and the reply, in order. title: above them. alt: what the figure shows, in a sentence;
+    made from the counts where it is missing.
     """
     tokens = list(tokens)
     if not tokens:
