@@ -7,7 +7,8 @@
 
 The readers are the chat model and the role assistant, both greedy, in bfloat16. The items and every prompt below were
 written before any model was asked, and none was changed afterwards; the examples that prompts show are no items. How a
-reply is judged (`judged`, `right`) was fixed before as well.
+reply is judged (`judged`, `right`) was fixed before as well. One thing was changed after the first runs: all replies to
+sums may have 160 tokens, since the 32 of the others cut them off.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from bookkit import files, machine, models, paths, results, sandbox
 
 ITEMS = "questions/prompting.jsonl"
 BATCH = {"chat": 25, "assistant": 20}
-DIRECT, LONG, STEPS = 32, 96, 224  # new tokens: of a reply; of one with steps; of one with steps to a sum
+DIRECT, LONG, SUMS = 32, 96, 160  # new tokens: of a reply; of one with steps; of any reply to a sum
 SAMPLES, TEMPERATURE = 5, 0.7  # of self-consistency
 TASKS = ("passage", "sentiment", "topic", "sums", "facts")
 LABELS = {"sentiment": ("positive", "negative"), "topic": ("sport", "money", "health", "travel")}
@@ -54,6 +55,12 @@ TRICKS = (
     "plain", "specific", "format", "1 example", "3 examples", "5 examples", "3 examples, reversed", "polite",
     *ROLES, "doubt", "steps",
 )  # fmt: skip
+VARIANTS = ("1 example", "5 examples", "3 examples, reversed")
+ASKED = {
+    "chat": TRICKS,
+    "assistant": ("plain", "specific", "format", "3 examples", "role: expert", "doubt", "steps"),
+}
+"""The tricks that each reader is asked with: the larger one is slower, so it is spared the variants of a trick."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
 PATTERN = r'\{"item": "[\w\- ]{1,40}", "quantity": \d{1,4}, "city": "[\w\- ]{1,20}"\}'
 """What an order must look like: a string, a whole number, a string."""
@@ -345,15 +352,11 @@ class Bench:
 
 def everything(bench: Bench) -> None:
     """All runs, the most needed first."""
-    for who in ("chat", "assistant"):
-        for trick in TRICKS:
-            if who == "assistant" and trick in ("1 example", "5 examples", "3 examples, reversed"):
-                continue
+    for who, tricks in ASKED.items():
+        for trick in tricks:
             for task in TASKS:
-                long = (STEPS if task == "sums" else LONG) if trick == "steps" else DIRECT
-                more = {"log_probs": True} if trick == "3 examples" and task != "sums" else {}
-                bench.run(who, task, trick, lambda item, t=task, k=trick: messages(t, k, item), long, **more)
-    for who in ("chat", "assistant"):
+                if not (task == "sums" and trick in VARIANTS):
+                    tricked(bench, who, task, trick)
         for trick in ("plain", "doubt", "warned"):
             bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
         bench.run(who, "facts", "warned", lambda item: messages("facts", "warned", item), DIRECT)
@@ -366,25 +369,25 @@ def everything(bench: Bench) -> None:
             bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
     for name, frame in FRAMES.items():
         bench.run("chat", "facts", name, lambda item, f=frame: f.format(ask("facts", item)), DIRECT)
-    biased = items("sentiment", "example")
-    for label in ("positive", "negative"):
-        shown = [one for one in biased if one["answer"] == label][:2]
+    for label in LABELS["sentiment"]:
         turns = [
             {"role": role, "content": text}
-            for one in shown
+            for one in [one for one in items("sentiment", "example") if one["answer"] == label][:2]
             for role, text in (("user", ask("sentiment", one)), ("assistant", label))
         ]
-        bench.run(
-            "chat",
-            "sentiment",
-            f"2 examples, {label}",
-            lambda item, t=turns: [*t, {"role": "user", "content": ask("sentiment", item)}],
-            DIRECT,
-        )
-    for who in ("assistant", "chat"):
+        asked = lambda item, t=turns: [*t, {"role": "user", "content": ask("sentiment", item)}]  # noqa: E731
+        bench.run("chat", "sentiment", f"2 examples, {label}", asked, DIRECT)
+    for who in reversed(ASKED):
         for seed in range(SAMPLES):
-            prompt = lambda item: messages("sums", "steps", item)  # noqa: E731
-            bench.run(who, "sums", f"steps, sample {seed}", prompt, STEPS, seed=seed)
+            steps = lambda item: messages("sums", "steps", item)  # noqa: E731
+            bench.run(who, "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
+
+
+def tricked(bench: Bench, who: str, task: str, trick: str) -> None:
+    """The run of one trick on one task; for short answers after examples, with the probability of each reply."""
+    long = SUMS if task == "sums" else LONG if trick == "steps" else DIRECT
+    more = {"log_probs": True} if trick == "3 examples" and task != "sums" else {}
+    bench.run(who, task, trick, lambda item: messages(task, trick, item), long, **more)
 
 
 def of(figures: dict, reader: str, task: str, trick: str) -> dict:
@@ -401,7 +404,7 @@ def write_record(bench: Bench) -> Path:
         "sha256": {"assistant": assistant["sha256"]},
         "precision": "bf16",
         "batch": BATCH,
-        "new_tokens": {"direct": DIRECT, "steps": LONG, "steps to a sum": STEPS},
+        "new_tokens": {"direct": DIRECT, "steps": LONG, "sums": SUMS},
         "minutes": round(sum(run["seconds"] for run in bench.runs) / 60, 1),
         "processor": machine.processor(),
         "runs": bench.runs,
