@@ -15,6 +15,7 @@ import argparse
 import ast
 import hashlib
 import json
+import random
 import re
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 import bookkit
 from bookkit import files, machine, models, paths, results, sandbox
+from training.grounded_qa import evaluate
 
 ITEMS = "questions/prompting.jsonl"
 BATCH = {"chat": 25, "assistant": 20}
@@ -394,6 +396,24 @@ def of(figures: dict, reader: str, task: str, trick: str) -> dict:
     """The one run of the record with this reader, task and trick."""
     (run,) = [run for run in figures["runs"] if (run["reader"], run["task"], run["trick"]) == (reader, task, trick)]
     return run
+
+
+def short_of_best(figures: dict, name: str, tokenizer, model, count: int = 4, seed: int = 0) -> dict[str, float]:
+    """Some recorded replies to tricks, each with how far its worst token misses the best logit here and now.
+
+    Processors and precisions round differently. A reply that met a near tie misses by a few hundredths; one that this model
+    would not have written, by whole logits.
+    """
+    drawn, found = random.Random(seed), {}
+    asked = [
+        run for run in figures["runs"] if run["reader"] == name and run["task"] in TASKS and run["trick"] in TRICKS
+    ]
+    for run in drawn.sample(asked, count):
+        item = drawn.choice([item for item in items(run["task"]) if run["replies"][item["id"]]])
+        turns, text = messages(run["task"], run["trick"], item), run["replies"][item["id"]]
+        key = f"{item['id']}, {run['trick']}"
+        found[key] = evaluate.short_of_best(model, tokenizer, turns, text)
+    return found
 
 
 def write_record(bench: Bench) -> Path:
