@@ -401,8 +401,8 @@ def of(figures: dict, reader: str, task: str, trick: str) -> dict:
 def short_of_best(figures: dict, name: str, tokenizer, model, count: int = 4, seed: int = 0) -> dict[str, float]:
     """Some recorded replies to tricks, each with how far its worst token misses the best logit here and now.
 
-    Processors and precisions round differently. A reply that met a near tie misses by a few hundredths; one that this model
-    would not have written, by whole logits.
+    Processors and precisions round differently. A reply that met a near tie misses by a few hundredths; one that this
+    model would not have written, by whole logits.
     """
     drawn, found = random.Random(seed), {}
     asked = [

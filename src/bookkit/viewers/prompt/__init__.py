@@ -76,6 +76,7 @@ def viewer(
             "shares": [None if t.probability is None else round(float(t.probability), 5) for t in tokens],
             "others": others,
             "words": KINDS,
+            "order": list(KINDS),
             "ends": [_ends_line(token.text) for token in tokens],
             "counts": counts,
         },

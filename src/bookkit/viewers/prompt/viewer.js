@@ -9,7 +9,7 @@ function mount(root, data, host) {
   const box = el("div", "bkv");
   box.append(el("p", "bkv-title", data.title));
   const key = el("p", "bkv-note bk-NAME-key");
-  for (const kind in words) {
+  for (const kind of data.order) {
     if (!counts[kind]) continue;
     const item = el("span");
     item.append(el("i", `bk-NAME-${kind}`, null, {"aria-hidden": "true"}), `${words[kind]}: ${counts[kind]} tokens`);
