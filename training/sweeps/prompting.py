@@ -30,7 +30,7 @@ from bookkit import files, machine, models, paths, results, sandbox
 from training.grounded_qa import evaluate
 
 ITEMS = "questions/prompting.jsonl"
-BATCH = {"chat": 25, "assistant": 20}
+BATCH = 60  # all items of a task at once: a step of one reply takes nearly as long as a step of all
 DIRECT, LONG, SUMS = 32, 96, 160  # new tokens: of a reply; of one with steps; of any reply to a sum
 SAMPLES, TEMPERATURE = 5, 0.7  # of self-consistency
 TASKS = ("passage", "sentiment", "topic", "sums", "facts")
@@ -62,7 +62,11 @@ ASKED = {
     "chat": TRICKS,
     "assistant": ("plain", "specific", "format", "3 examples", "role: expert", "doubt", "steps"),
 }
-"""The tricks that each reader is asked with: the larger one is slower, so it is spared the variants of a trick."""
+FIRST = {
+    "chat": ("plain", "3 examples", "role: expert", "steps", "specific", "format", "doubt"),
+    "assistant": ("plain", "steps", "3 examples", "specific", "role: expert"),
+}
+"""The tricks that each reader is asked with, and those that come first; the larger one, which is slower, is spared some."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
 PATTERN = r'\{"item": "[\w\- ]{1,40}", "quantity": \d{1,4}, "city": "[\w\- ]{1,20}"\}'
 """What an order must look like: a string, a whole number, a string."""
@@ -313,14 +317,14 @@ class Bench:
         chosen, seed, pattern = self.items(task), about.get("seed"), about.get("pattern")
         new_tokens = 4 if self.smoke else new_tokens
         asked = {item["id"]: prompt(item) for item in chosen}
-        mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, pattern, BATCH[who]]).encode()).hexdigest()[:12]
+        mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, pattern, BATCH]).encode()).hexdigest()[:12]
         path = self.kept / f"{who}-{task}-{re.sub(r'[^a-z0-9]+', '-', trick.lower())}-{mark}.json"
         done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replies": {}, "seconds": 0.0}
         missing = sorted((key for key in asked if key not in done["replies"]), key=lambda key: len(str(asked[key])))
-        for start in range(0, len(missing), BATCH[who]):
+        for start in range(0, len(missing), BATCH):
             if self.minutes and time.monotonic() - self.began > 60 * self.minutes:
                 raise Ended
-            keys = missing[start : start + BATCH[who]]
+            keys = missing[start : start + BATCH]
             tokenizer, model = reader(who, self.smoke)
             texts = [
                 asked[key]
@@ -354,11 +358,14 @@ class Bench:
 
 def everything(bench: Bench) -> None:
     """All runs, the most needed first."""
-    for who, tricks in ASKED.items():
+    for who, tricks in FIRST.items():
         for trick in tricks:
             for task in TASKS:
-                if not (task == "sums" and trick in VARIANTS):
-                    tricked(bench, who, task, trick)
+                tricked(bench, who, task, trick)
+    for seed in range(SAMPLES):
+        steps = lambda item: messages("sums", "steps", item)  # noqa: E731
+        bench.run("assistant", "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
+    for who in ASKED:
         for trick in ("plain", "doubt", "warned"):
             bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
         bench.run(who, "facts", "warned", lambda item: messages("facts", "warned", item), DIRECT)
@@ -371,6 +378,11 @@ def everything(bench: Bench) -> None:
             bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
     for name, frame in FRAMES.items():
         bench.run("chat", "facts", name, lambda item, f=frame: f.format(ask("facts", item)), DIRECT)
+    for who, tricks in ASKED.items():
+        for trick in [trick for trick in tricks if trick not in FIRST[who]]:
+            for task in TASKS:
+                if not (task == "sums" and trick in VARIANTS):
+                    tricked(bench, who, task, trick)
     for label in LABELS["sentiment"]:
         turns = [
             {"role": role, "content": text}
@@ -379,10 +391,9 @@ def everything(bench: Bench) -> None:
         ]
         asked = lambda item, t=turns: [*t, {"role": "user", "content": ask("sentiment", item)}]  # noqa: E731
         bench.run("chat", "sentiment", f"2 examples, {label}", asked, DIRECT)
-    for who in reversed(ASKED):
-        for seed in range(SAMPLES):
-            steps = lambda item: messages("sums", "steps", item)  # noqa: E731
-            bench.run(who, "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
+    for seed in range(SAMPLES):
+        steps = lambda item: messages("sums", "steps", item)  # noqa: E731
+        bench.run("chat", "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
 
 
 def tricked(bench: Bench, who: str, task: str, trick: str) -> None:
