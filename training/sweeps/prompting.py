@@ -14,6 +14,7 @@ sums may have 160 tokens, since the 32 of the others cut them off.
 import argparse
 import ast
 import hashlib
+import itertools
 import json
 import random
 import re
@@ -58,15 +59,21 @@ TRICKS = (
     *ROLES, "doubt", "steps",
 )  # fmt: skip
 VARIANTS = ("1 example", "5 examples", "3 examples, reversed")
-ASKED = {
-    "chat": TRICKS,
-    "assistant": ("plain", "specific", "format", "3 examples", "role: expert", "doubt", "steps"),
-}
-FIRST = {
-    "chat": ("plain", "3 examples", "role: expert", "steps", "specific", "format", "doubt"),
-    "assistant": ("plain", "steps", "3 examples", "specific", "role: expert"),
-}
-"""The tricks that each reader is asked with, and those that come first; the larger one, which is slower, is spared some."""
+WITHOUT_SUMS = (*VARIANTS, "role: professor", "role: careful", "polite")
+"""Tricks that are not tried on sums, whose replies are long."""
+ASKED = {"chat": TRICKS, "assistant": ("plain", "steps", "3 examples", "role: expert", "specific")}
+"""The tricks that each reader is asked with: the larger one is slower, and spared the others."""
+ORDER = (
+    ("chat", ("plain", "steps", "3 examples", "role: expert", "specific")),
+    ("assistant", ("plain", "steps", "3 examples")),
+    ("chat", "other tasks"),
+    ("chat", ("format", "doubt")),
+    ("assistant", "other tasks"),
+    ("chat", ("role: professor", "role: careful", "polite", *VARIANTS)),
+    ("assistant", ("role: expert", "specific")),
+    ("assistant", "votes"),
+)
+"""What is run first."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
 PATTERN = r'\{"item": "[\w\- ]{1,40}", "quantity": \d{1,4}, "city": "[\w\- ]{1,20}"\}'
 """What an order must look like: a string, a whole number, a string."""
@@ -358,31 +365,35 @@ class Bench:
 
 def everything(bench: Bench) -> None:
     """All runs, the most needed first."""
-    for who, tricks in FIRST.items():
-        for trick in tricks:
-            for task in TASKS:
-                tricked(bench, who, task, trick)
-    for seed in range(SAMPLES):
-        steps = lambda item: messages("sums", "steps", item)  # noqa: E731
-        bench.run("assistant", "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
-    for who in ASKED:
-        for trick in ("plain", "doubt", "warned"):
-            bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
-        bench.run(who, "facts", "warned", lambda item: messages("facts", "warned", item), DIRECT)
-        for count in (0, 3):
-            for pattern in (None, PATTERN):
-                name = f"{count} examples" + ", grammar" * bool(pattern)
-                more = {"pattern": pattern} if pattern else {}
-                bench.run(who, "orders", name, lambda item, n=count: order(item, n), 48, **more)
-        for task, (text, tokens) in CLASSIC.items():
-            bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
-    for name, frame in FRAMES.items():
-        bench.run("chat", "facts", name, lambda item, f=frame: f.format(ask("facts", item)), DIRECT)
-    for who, tricks in ASKED.items():
-        for trick in [trick for trick in tricks if trick not in FIRST[who]]:
-            for task in TASKS:
-                if not (task == "sums" and trick in VARIANTS):
+    for who, what in ORDER:
+        if what == "other tasks":
+            others(bench, who)
+        elif what == "votes":
+            for seed in range(SAMPLES):
+                steps = lambda item: messages("sums", "steps", item)  # noqa: E731
+                bench.run(who, "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
+        else:
+            for trick, task in itertools.product(what, TASKS):
+                if not (task == "sums" and trick in WITHOUT_SUMS):
                     tricked(bench, who, task, trick)
+
+
+def others(bench: Bench, who: str) -> None:
+    """The runs of all other tasks; for the chat model also frames other than its template, and examples of one label."""
+    for trick in ("plain", "doubt", "warned"):
+        bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
+    for trick in ("warned", "doubt") if "doubt" not in ASKED[who] else ("warned",):
+        bench.run(who, "facts", trick, lambda item, k=trick: messages("facts", k, item), DIRECT)
+    for count, pattern in itertools.product((0, 3), (None, PATTERN)):
+        name = f"{count} examples" + ", grammar" * bool(pattern)
+        more = {"pattern": pattern} if pattern else {}
+        bench.run(who, "orders", name, lambda item, n=count: order(item, n), 48, **more)
+    for task, (text, tokens) in CLASSIC.items():
+        bench.run(who, task, "plain", lambda item, t=text: [{"role": "user", "content": t.format(**item)}], tokens)
+    if who != "chat":
+        return
+    for name, frame in FRAMES.items():
+        bench.run(who, "facts", name, lambda item, f=frame: f.format(ask("facts", item)), DIRECT)
     for label in LABELS["sentiment"]:
         turns = [
             {"role": role, "content": text}
@@ -390,10 +401,7 @@ def everything(bench: Bench) -> None:
             for role, text in (("user", ask("sentiment", one)), ("assistant", label))
         ]
         asked = lambda item, t=turns: [*t, {"role": "user", "content": ask("sentiment", item)}]  # noqa: E731
-        bench.run("chat", "sentiment", f"2 examples, {label}", asked, DIRECT)
-    for seed in range(SAMPLES):
-        steps = lambda item: messages("sums", "steps", item)  # noqa: E731
-        bench.run("chat", "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
+        bench.run(who, "sentiment", f"2 examples, {label}", asked, DIRECT)
 
 
 def tricked(bench: Bench, who: str, task: str, trick: str) -> None:
