@@ -268,29 +268,41 @@ class Grammar(LogitsProcessor):
         return self.end
 
 
+class Noted(LogitsProcessor):
+    """Notes the log-probability of the likeliest token at each step, which greedy generation takes."""
+
+    def __init__(self):
+        self.steps = []
+
+    def __call__(self, input_ids, scores):
+        self.steps.append(scores.float().log_softmax(-1).amax(-1))
+        return scores
+
+
 @torch.inference_mode()
 def write(
     tokenizer, model, texts: list[str], new_tokens: int, seed: int | None = None, pattern: str | None = None
-) -> list[str]:
-    """The continuations of a batch of texts: greedy, sampled with a seed, or held to a pattern."""
+) -> tuple[list[str], list[float]]:
+    """The continuations of a batch of texts: greedy, sampled with a seed, or held to a pattern.
+
+    Returns:
+        The replies, and the log-probability of each, its end included, which means something for greedy ones alone.
+    """
     batch = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
-    how = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+    start, noted = batch["input_ids"].shape[1], Noted()
+    how = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "logits_processor": [noted]}
     if seed is not None:
         torch.manual_seed(seed)
-        how = {"do_sample": True, "temperature": TEMPERATURE, "top_p": None, "top_k": 0}
+        how |= {"do_sample": True, "temperature": TEMPERATURE, "top_k": 0}
     if pattern is not None:
-        how["logits_processor"] = [Grammar(tokenizer, pattern, batch["input_ids"].shape[1])]
-    made = model.generate(**batch, max_new_tokens=new_tokens, pad_token_id=tokenizer.pad_token_id, **how)
-    return tokenizer.batch_decode(made[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-
-
-@torch.inference_mode()
-def log_prob(tokenizer, model, prompt: list[dict], reply: str) -> float:
-    """The log-probability of a whole reply and of its end."""
-    before = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
-    after = [*tokenizer(reply, add_special_tokens=False).input_ids, tokenizer.convert_tokens_to_ids("<|im_end|>")]
-    logits = model(torch.tensor([before + after])).logits[0, len(before) - 1 : -1].float()
-    return logits.log_softmax(-1)[range(len(after)), after].sum().item()
+        how["logits_processor"] = [Grammar(tokenizer, pattern, start)]
+    made = model.generate(**batch, max_new_tokens=new_tokens, pad_token_id=tokenizer.pad_token_id, **how)[:, start:]
+    replies = tokenizer.batch_decode(made, skip_special_tokens=True)
+    if not noted.steps:
+        return replies, [0.0] * len(replies)
+    log_probs, end = torch.stack(noted.steps, dim=1), tokenizer.convert_tokens_to_ids("<|im_end|>")
+    before = (made == end).cumsum(1) - (made == end).int() == 0  # up to the first end, and it too
+    return replies, (log_probs * before).sum(1).tolist()
 
 
 # --- the sweep ----------------------------------------------------------------------------------------------
@@ -326,8 +338,14 @@ class Bench:
         asked = {item["id"]: prompt(item) for item in chosen}
         mark = hashlib.sha256(json.dumps([who, asked, new_tokens, seed, pattern, BATCH]).encode()).hexdigest()[:12]
         path = self.kept / f"{who}-{task}-{re.sub(r'[^a-z0-9]+', '-', trick.lower())}-{mark}.json"
-        done = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"replies": {}, "seconds": 0.0}
-        missing = sorted((key for key in asked if key not in done["replies"]), key=lambda key: len(str(asked[key])))
+        done = (
+            json.loads(path.read_text(encoding="utf-8"))
+            if path.exists()
+            else {"replies": {}, "log_probs": {}, "seconds": 0.0}
+        )
+        done.setdefault("log_probs", {})
+        part = "log_probs" if about.get("log_probs") else "replies"
+        missing = sorted((key for key in asked if key not in done[part]), key=lambda key: len(str(asked[key])))
         for start in range(0, len(missing), BATCH):
             if self.minutes and time.monotonic() - self.began > 60 * self.minutes:
                 raise Ended
@@ -340,19 +358,17 @@ class Bench:
                 for key in keys
             ]
             clock = time.perf_counter()
-            replies = write(tokenizer, model, texts, new_tokens, None if seed is None else 1000 * seed + start, pattern)
+            replies, sums = write(
+                tokenizer, model, texts, new_tokens, None if seed is None else 1000 * seed + start, pattern
+            )
             done["seconds"] += time.perf_counter() - clock
             done["replies"] |= dict(zip(keys, replies, strict=True))
+            done["log_probs"] |= {key: round(value, 4) for key, value in zip(keys, sums, strict=True)}
             files.write_text(path, json.dumps(done, ensure_ascii=False))
         replies = {key: done["replies"][key].strip() for key in asked}
         run = {"reader": who, "task": task, "trick": trick, **about, "replies": replies}
         if about.get("log_probs"):
-            key = path.with_suffix(".probs.json")
-            if not key.exists():
-                tokenizer, model = reader(who, self.smoke)
-                found = {k: round(log_prob(tokenizer, model, asked[k], text), 4) for k, text in replies.items()}
-                files.write_text(key, json.dumps(found))
-            run["log_probs"] = json.loads(key.read_text(encoding="utf-8"))
+            run["log_probs"] = {key: done["log_probs"][key] for key in asked}
         run["seconds"] = round(done["seconds"], 1)
         if task in TASKS:
             run["right"] = "".join(str(int(right(task, trick, item, replies[item["id"]]))) for item in chosen)
@@ -379,7 +395,7 @@ def everything(bench: Bench) -> None:
 
 
 def others(bench: Bench, who: str) -> None:
-    """The runs of all other tasks; for the chat model also frames other than its template, and examples of one label."""
+    """The runs of all other tasks; for the chat model also other frames than its template, examples of one label."""
     for trick in ("plain", "doubt", "warned"):
         bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
     for trick in ("warned", "doubt") if "doubt" not in ASKED[who] else ("warned",):
