@@ -59,21 +59,21 @@ TRICKS = (
     *ROLES, "doubt", "steps",
 )  # fmt: skip
 VARIANTS = ("1 example", "5 examples", "3 examples, reversed")
-WITHOUT_SUMS = (*VARIANTS, "role: professor", "role: careful", "polite")
+WITHOUT_SUMS = ("role: professor", "role: careful", "polite", *VARIANTS)
 """Tricks that are not tried on sums, whose replies are long."""
-ASKED = {"chat": TRICKS, "assistant": ("plain", "steps", "3 examples", "role: expert", "specific")}
-"""The tricks that each reader is asked with: the larger one is slower, and spared the others."""
 ORDER = (
-    ("chat", ("plain", "steps", "3 examples", "role: expert", "specific")),
-    ("assistant", ("plain", "steps", "3 examples")),
-    ("chat", "other tasks"),
-    ("chat", ("format", "doubt")),
-    ("assistant", "other tasks"),
-    ("chat", ("role: professor", "role: careful", "polite", *VARIANTS)),
-    ("assistant", ("role: expert", "specific")),
-    ("assistant", "votes"),
+    ("chat", TASKS, ("plain", "3 examples", "role: expert")),
+    ("assistant", ("sums",), ("plain", "steps")),
+    ("chat", TASKS, ("steps",)),
+    ("chat", "others", ()),
+    ("chat", TASKS, ("specific", "format", "doubt")),
+    ("chat", TASKS, WITHOUT_SUMS[:3]),
+    ("assistant", TASKS, ("plain", "3 examples", "steps")),
+    ("assistant", "others", ()),
+    ("chat", TASKS, VARIANTS),
+    ("assistant", "votes", ()),
 )
-"""What is run first."""
+"""What is run, the most needed first: the reader, the tasks, the tricks."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
 PATTERN = r'\{"item": "[\w\- ]{1,40}", "quantity": \d{1,4}, "city": "[\w\- ]{1,20}"\}'
 """What an order must look like: a string, a whole number, a string."""
@@ -329,6 +329,10 @@ class Bench:
         """The items of a task."""
         return items(task)[:2] if self.smoke else items(task)
 
+    def has(self, who: str, task: str, trick: str) -> bool:
+        """Whether a run is done in this process."""
+        return any((run["reader"], run["task"], run["trick"]) == (who, task, trick) for run in self.runs)
+
     def run(
         self, who: str, task: str, trick: str, prompt: Callable[[dict], str | list[dict]], new_tokens: int, **about
     ) -> None:
@@ -381,24 +385,23 @@ class Bench:
 
 def everything(bench: Bench) -> None:
     """All runs, the most needed first."""
-    for who, what in ORDER:
-        if what == "other tasks":
+    for who, tasks, tricks in ORDER:
+        if tasks == "others":
             others(bench, who)
-        elif what == "votes":
+        elif tasks == "votes":
             for seed in range(SAMPLES):
                 steps = lambda item: messages("sums", "steps", item)  # noqa: E731
                 bench.run(who, "sums", f"steps, sample {seed}", steps, SUMS, seed=seed)
-        else:
-            for trick, task in itertools.product(what, TASKS):
-                if not (task == "sums" and trick in WITHOUT_SUMS):
-                    tricked(bench, who, task, trick)
+        for trick, task in itertools.product(tricks, TASKS):
+            if task in tasks and not (task == "sums" and trick in WITHOUT_SUMS) and not bench.has(who, task, trick):
+                tricked(bench, who, task, trick)
 
 
 def others(bench: Bench, who: str) -> None:
     """The runs of all other tasks; for the chat model also other frames than its template, examples of one label."""
     for trick in ("plain", "doubt", "warned"):
         bench.run(who, "traps", trick, lambda item, k=trick: messages("traps", k, item), DIRECT)
-    for trick in ("warned", "doubt") if "doubt" not in ASKED[who] else ("warned",):
+    for trick in ("warned", "doubt") if who == "assistant" else ("warned",):
         bench.run(who, "facts", trick, lambda item, k=trick: messages("facts", k, item), DIRECT)
     for count, pattern in itertools.product((0, 3), (None, PATTERN)):
         name = f"{count} examples" + ", grammar" * bool(pattern)
