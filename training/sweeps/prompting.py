@@ -66,11 +66,10 @@ ORDER = (
     ("chat", TASKS, ("plain", "3 examples", "role: expert", "steps")),
     ("chat", "others", ()),
     ("chat", TASKS, ("specific",)),
-    ("assistant", ("sums",), ("specific", "steps", "plain")),
-    ("chat", TASKS, ("doubt", "format")),
-    ("chat", TASKS, WITHOUT_SUMS[:3]),
-    ("assistant", TASKS[:3], ("plain", "3 examples")),
-    ("assistant", ("facts",), ("plain", "3 examples")),
+    ("assistant", ("sums",), ("plain", "steps")),
+    ("chat", TASKS, ("doubt",)),
+    ("assistant", ("sums",), ("specific",)),
+    ("chat", TASKS, ("format",)),
 )
 """What is run, the most needed first: the reader, the tasks, the tricks."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
