@@ -66,9 +66,9 @@ ORDER = (
     ("chat", TASKS, ("plain", "3 examples", "role: expert", "steps")),
     ("chat", "others", ()),
     ("chat", TASKS, ("specific",)),
-    ("assistant", ("sums",), ("plain", "steps")),
+    ("assistant", ("sums",), ("plain",)),
     ("chat", TASKS, ("doubt",)),
-    ("assistant", ("sums",), ("specific",)),
+    ("assistant", ("sums",), ("steps", "specific")),
     ("chat", TASKS, ("format",)),
 )
 """What is run, the most needed first: the reader, the tasks, the tricks."""
