@@ -68,8 +68,6 @@ ORDER = (
     ("chat", TASKS, ("specific",)),
     ("assistant", ("sums",), ("plain",)),
     ("chat", TASKS, ("doubt",)),
-    ("assistant", ("sums",), ("steps", "specific")),
-    ("chat", TASKS, ("format",)),
 )
 """What is run, the most needed first: the reader, the tasks, the tricks."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
