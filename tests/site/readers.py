@@ -102,6 +102,19 @@ def a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(visit):
     assert greedy[0] == "0,0" and greedy[-1] != "5,0", "greedy search leads at first; in the end it lost or is dropped"
 
 
+def a_reader_selects_tokens_in_chapter_08(visit):
+    viewer = visit.page.locator(".bookkit-prompt")
+    tokens, told = viewer.locator("button.bk-prompt-token"), viewer.locator(".bk-prompt-one > p")
+    assert tokens.count() > 20 and "put there by the model" in told.text_content()  # the reply's first token
+    tokens.first.click()
+    assert "Nothing stands before it" in told.text_content()
+    for kind in ("template", "system", "user", "assistant"):
+        some = viewer.locator(f"button.bk-prompt-{kind}").last
+        some.click()
+        assert viewer.locator(".bk-prompt-bars li").count() >= 5
+    print(f"{tokens.count()} tokens; the last: {told.text_content()}")
+
+
 def a_reader_lets_points_flow_in_chapter_09(visit):
     viewer = visit.page.locator(".bookkit-flow")
     step = viewer.get_by_role("slider", name="Step")
@@ -202,6 +215,7 @@ READERS = {
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
     "notebooks/05_gpt_from_scratch.html": a_reader_moves_through_the_training_of_chapter_05,
     "notebooks/07_gpt2_generation.html": a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07,
+    "notebooks/08_prompting.html": a_reader_selects_tokens_in_chapter_08,
     "notebooks/09_diffusion_from_scratch.html": a_reader_lets_points_flow_in_chapter_09,
     "notebooks/10_stable_diffusion.html": a_reader_plays_a_trajectory_in_chapter_10,
     "notebooks/12_qlora.html": a_reader_moves_through_the_training_in_chapter_12,
