@@ -2,12 +2,13 @@
 
 Below ``_static/lab/`` of the site, beside the modules that stand in ``book/_static/lab``:
 
-- ``files/``: weights, graphs and vocabularies as they lie in the repository, and the runtime, each under the first
-  digits of its sha256, so that a browser may keep a file for ever;
+- ``files/``: weights, graphs and vocabularies as they lie in the repository, what is made of them and of the book's
+  text, and the runtime, each under the first digits of its sha256, so that a browser may keep a file for ever;
 - ``labs.json``: which of them a lab loads, with bytes and sha256;
 - ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module, with the book's colours.
 
-Weights are copied while the site is built and lie in the repository once. No lab's page names them in its HTML: they
+Weights are copied while the site is built and lie in the repository once; those of a fetched model do not lie there at
+all, and where it has not been fetched the site is built without its lab. No lab's page names them in its HTML: they
 are loaded when the reader asks for it.
 """
 
@@ -16,6 +17,7 @@ import re
 from pathlib import Path
 
 from bookkit import files
+from bookkit.ask import browser
 from bookkit.viewers import fragment
 
 VENDOR = Path(__file__).with_name("vendor") / "onnxruntime-web"
@@ -39,6 +41,21 @@ LABS = {
 """Of each lab, what its worker loads: the name that its engine uses, and the file (below the root, or a path)."""
 
 
+def search(root: Path) -> dict[str, Path]:
+    """The files of the search lab, those of the fetched embedder and the book's passages; none without the model."""
+    if browser.folder() is None:
+        return {}
+    encoder, made = browser.Encoder(root), root / "_build" / "labs" / "search"
+    browser.write(root, encoder, made)
+    return {
+        "encoder.onnx": encoder.graph,
+        "encoder.safetensors": encoder.weights,
+        "vocab.txt": encoder.vocabulary,
+        **{name: made / name for name in ("passages.json", "passages.bin")},
+        **RUNTIME,
+    }
+
+
 def shared_module() -> str:
     """The viewers' shared.js as a module: all that stands at its top level is exported."""
     source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
@@ -51,9 +68,11 @@ def shared_style() -> str:
     return fragment.THEME + "\n" + (fragment.FOLDER / "shared.css").read_text(encoding="utf-8")
 
 
-def contents(root: Path, lab: str) -> dict[str, Path]:
-    """The files of a lab by the names that its engine uses."""
-    return {key: root / path for key, path in LABS[lab].items()}
+def contents(root: Path) -> dict[str, dict[str, Path]]:
+    """Of each lab, its files by the names that its engine uses; a lab whose model is missing is left out."""
+    shipped = {lab: {key: root / path for key, path in paths.items()} for lab, paths in LABS.items()}
+    fetched = search(root)
+    return {**shipped, **({"search": fetched} if fetched else {})}
 
 
 def entry(path: Path) -> dict:
@@ -67,9 +86,9 @@ def write(root: Path, static: Path) -> None:
     """Everything that the labs need, below a site's folder ``_static``; what is there already stays."""
     target, listing, wanted = static / "lab", {"labs": {}}, set()
     (target / "files").mkdir(parents=True, exist_ok=True)
-    for lab in LABS:
+    for lab, paths in contents(root).items():
         listing["labs"][lab] = {"files": {}}
-        for key, path in contents(root, lab).items():
+        for key, path in paths.items():
             record = entry(path)
             copy = target / record["url"]
             if not copy.is_file() or copy.stat().st_size != record["bytes"]:

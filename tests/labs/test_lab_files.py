@@ -81,7 +81,7 @@ def test_exporting_again_gives_the_same_bytes(tmp_path):
         pytest.skip(f"{', '.join(missing)}: not installed; see training/browser/requirements.txt")
     from training.browser import graphs
 
-    record = graphs.write(MODEL, tmp_path)
+    record = graphs.write(graphs.networks(MODEL), MODEL, tmp_path, graphs.MAKERS)
     assert record == json.loads((DATA / "graphs.json").read_text(encoding="utf-8"))
     for name in GRAPHS:
         assert (tmp_path / f"{name}.onnx").read_bytes() == (DATA / f"{name}.onnx").read_bytes(), name
@@ -124,8 +124,10 @@ def test_the_site_gets_each_file_once_under_its_hash(tmp_path):
     labs.write(ROOT, tmp_path)
     listing = json.loads((tmp_path / "lab" / "labs.json").read_text(encoding="utf-8"))
     names = set()
+    wanted = labs.contents(ROOT)
+    assert listing["labs"].keys() == wanted.keys() == {*labs.LABS, "search"}
     for lab, entry in listing["labs"].items():
-        assert set(entry["files"]) == set(labs.LABS[lab])
+        assert entry["files"].keys() == wanted[lab].keys()
         for record in entry["files"].values():
             path = tmp_path / "lab" / record["url"]
             names.add(path.name)

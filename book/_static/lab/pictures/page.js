@@ -1,5 +1,6 @@
 // The picture lab: write a sentence, watch it become a picture.
 import {ask, loader} from "../client.js";
+import {mount} from "../mount.js";
 import {choices, el, onTheme, player, speaker, svg} from "../shared.js";
 import {filmPng, png, strip} from "./film.js";
 import {DEFAULTS, fromAddress, LIMITS, seedTrouble, toAddress} from "./settings.js";
@@ -319,22 +320,8 @@ function build(host, root, example, words) {
   return load.ready;
 }
 
-async function mount(host) {
-  const [example, words] = await Promise.all([prepared(), json("words.json")]);
-  const root = host.attachShadow({mode: "open"}), sheets = ["../shared.css", "../lab.css", "pictures.css"].map((path) => el("link", null, null, {rel: "stylesheet", href: new URL(path, HERE).href}));
-  const arrived = Promise.all(sheets.map((sheet) => new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; })));
-  root.append(...sheets, el("slot"));
-  await arrived;
-  const listed = build(host, root, example, words);
-  root.querySelector("slot").remove();
-  await listed;
-}
-
-for (const host of document.querySelectorAll('[data-lab="pictures"]')) {
-  host.bookkit = {};
-  host.bookkit.ready = mount(host).catch((error) => {
-    console.error(error);
-    const note = host.querySelector(".bk-lab-note");
-    if (note) note.textContent = "The lab could not start in this browser; the pictures above are from a run made beforehand.";
-  });
-}
+mount("pictures", ["../shared.css", "../lab.css", "pictures.css"].map((path) => new URL(path, HERE).href), {
+  prepare: () => Promise.all([prepared(), json("words.json")]),
+  build: (host, root, [example, words]) => build(host, root, example, words),
+  sorry: "The lab could not start in this browser; the pictures above are from a run made beforehand.",
+});
