@@ -28,7 +28,9 @@ def encoder():
 
 def test_the_graph_belongs_to_the_embedder(encoder):
     assert files.file_problem(DATA / GRAPH["file"], GRAPH, hashes=True) is None
-    assert files.file_problem(encoder.weights, GRAPH["weights"], hashes=True) is None, "python -m training.browser graphs"
+    assert files.file_problem(encoder.weights, GRAPH["weights"], hashes=True) is None, (
+        "python -m training.browser graphs"
+    )
     assert GRAPH["bytes"] < 300_000 and GRAPH["weights"]["bytes"] < 23_500_000
 
 
@@ -88,11 +90,12 @@ def test_the_sentences_made_beforehand_are_of_this_graph(encoder):
 def test_the_bars_of_the_page_are_those_of_the_sentences():
     vectors, first = made_beforehand(), EXAMPLE["sentences"][0]
     assert f"“{first}”" in PAGE
-    shown = re.findall(r'<li><span>([^<]*)</span>.*?style="width:(\d+)%".*?<b>(-?[\d.]+)</b></li>', PAGE)
+    shown = re.findall(r'<li><span>([^<]*)</span>.*?style="width:(\d+)%".*?<b>(−?[\d.]+)</b></li>', PAGE)
     near = sorted(zip(vectors[1:] @ vectors[0], EXAMPLE["sentences"][1:], strict=True), reverse=True)
     assert [text for text, *_ in shown] == [text for _, text in near]
     for (_, width, value), (cosine, _) in zip(shown, near, strict=True):
-        assert float(value) == pytest.approx(cosine, abs=0.006) and int(width) == max(0, round(100 * float(value)))
+        said = float(value.replace("−", "-"))
+        assert said == pytest.approx(cosine, abs=0.006) and int(width) == max(0, round(100 * said))
 
 
 def test_the_figures_of_the_page_are_those_of_the_sweep():

@@ -20,7 +20,7 @@ function caption(shares, kept, lines) {
   const [across, up] = shares, all = across + up;
   if (all === 0) return "A map needs at least two different sentences.";
   const rest = all > 0.995 ? "Nothing is lost: so few sentences lie flat anyway." : `The other ${percent(1 - all)} no flat map can hold, so trust the bars where the two disagree.`;
-  const near = lines ? ` The lines lead to the nearest by cosine; ${kept} of these ${lines} ${kept === 1 ? "is" : "are"} also nearest on the map.` : "";
+  const near = lines ? ` The lines lead to the ${lines > 1 ? `${lines} nearest` : "nearest"} by cosine; ${kept === lines ? "nothing is nearer on the map, either" : `on the map, ${kept ? `only ${kept}` : "none"} of them ${kept > 1 ? "are" : "is"} among the nearest`}.` : "";
   return `The map shows ${percent(all)} of the variance: ${percent(across)} from left to right, ${percent(up)} from bottom to top. ${rest}${near}`;
 }
 
@@ -54,7 +54,7 @@ export function sentenceMap(told) {
     const order = now.items.map((_, i) => i).sort((a, b) => weight(b) - weight(a));
     for (const i of order) {
       const name = dot(now.items[i].sentence).querySelector("text"), [x, y] = places[i], w = SIGN * Array.from(name.textContent).length + 4;
-      const spots = [[11, -LINE / 2, "start"], [-11 - w, -LINE / 2, "end"], [-w / 2, -11 - LINE, "middle"], [-w / 2, 11, "middle"]];
+      const spots = [[11, -LINE / 2, "start"], [-11 - w, -LINE / 2, "end"], ...[-11 - LINE, 11].flatMap((top) => [[-w / 2, top, "middle"], [8 - w, top, "end"], [-8, top, "start"]])];
       const spot = spots.find(([left, top]) => {
         const here = {x: x + left, y: y + top, w, h: LINE};
         return here.x >= 0 && here.x + w <= width && here.y >= 0 && here.y + LINE <= height && !taken.some((other, j) => j !== i && touch(here, other));
@@ -109,7 +109,7 @@ export function sentenceMap(told) {
     const room = frame.clientWidth;
     if (!room || room === width) return;
     width = room;
-    height = Math.round(limit(room * 0.8, 260, 430));
+    height = Math.round(limit(room * 1.05, 280, 460));
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     draw();
   }).observe(frame);

@@ -30,7 +30,10 @@ function unread({lost, unknown}) {
   return said.join(" ");
 }
 
-/** A bar from 0 to 1, and the number; a cosine below 0 has none. */
+/** A cosine as it is written: "0.47", "−0.02". */
+const written = (near) => near.toFixed(2).replace(/^-0\.00$/, "0.00").replace("-", "−");
+
+/** A bar from 0 to 1; a cosine below 0 has none. */
 function bar(near) {
   const box = el("span", "bk-search-bar", null, {"aria-hidden": "true"});
   box.style.setProperty("--share", Math.max(0, near));
@@ -45,7 +48,7 @@ function hit({place, title, headings, text, near}) {
   if (headings) item.append(el("span", "bk-search-trail", trail.join(" › ")));
   if (near !== undefined) {
     const score = el("span", "bk-search-score");
-    score.append(bar(near), el("b", null, near.toFixed(2)));
+    score.append(bar(near), el("b", null, written(near)));
     item.append(score);
   }
   if (text) item.append(el("p", "bk-search-text", text));
@@ -58,7 +61,7 @@ function build(host, root, example) {
   let sentences = [], chosen = "", question = "", job = null;
 
   // The model.
-  const load = loader("search", {say, loaded: () => { say("The model is loaded"); fresh(); if (question) search(); }});
+  const load = loader("search", {say, loaded: () => { actions.append(load.node); say("The model is loaded"); fresh(); if (ask_.value.trim()) search(); }});
   const top = el("div", "bk-search-top");
   top.append(load.node);
 
@@ -83,7 +86,7 @@ function build(host, root, example) {
   }
   function row({sentence, near: value}) {
     const item = el("li", "bk-search-row"), pick = el("button", "bk-search-pick", null, {type: "button"}), away = el("button", "bk-search-away", "×", {type: "button", "aria-label": `Remove: ${sentence.slice(0, 60)}`, title: "Remove"});
-    pick.append(el("bdi", "bk-search-sentence", sentence), bar(value ?? 0), el("b", null, value === undefined ? "–" : value.toFixed(2)));
+    pick.append(el("bdi", "bk-search-sentence", sentence), bar(value ?? 0), el("b", null, value === undefined ? "…" : written(value)));
     pick.onclick = () => choose(sentence);
     away.onclick = () => remove(sentence);
     item.append(pick, away);
@@ -108,7 +111,7 @@ function build(host, root, example) {
     chosen = sentence;
     show();
     const [first] = ranked();
-    say(first?.near === undefined ? chosen : `${chosen} Nearest: ${first.sentence} ${first.near.toFixed(2)}`);
+    say(first?.near === undefined ? chosen : `${chosen} Nearest: ${first.sentence} ${written(first.near)}`);
     if (!focus) list.querySelector("button")?.focus({preventScroll: true});
   }
   function remove(sentence) {
@@ -145,13 +148,14 @@ function build(host, root, example) {
       const {seconds} = await job.done;
       host.bookkit.last = {count: texts.length, seconds};
       const [first] = ranked();
-      if (first?.near !== undefined) say(`Nearest to ${chosen}: ${first.sentence} ${first.near.toFixed(2)}`);
+      if (first?.near !== undefined) say(`Nearest to ${chosen}: ${first.sentence} ${written(first.near)}`);
     } catch (error) { trouble(error); return; } finally { job = null; }
     await fresh(); // what was added meanwhile
   }
-  function trouble(error) {
-    complain(error.message);
-    if (error.kind === "memory" || error.kind === "unloaded") load.reset();
+  function trouble(error, tell = complain) {
+    tell(error.message);
+    say(error.message);
+    if (error.kind === "memory" || error.kind === "unloaded") { load.reset(); top.append(load.node); }
   }
   /**
    * Whether the model is here. One that is kept in the browser starts by itself, a transfer waits for the reader's word;
@@ -197,7 +201,7 @@ function build(host, root, example) {
   action("Back to the examples", () => { set({question}); say("The examples are back"); });
 
   // The book.
-  const book = el("section", "bk-search-book", null, {"aria-label": "Search in this book"}), asking = el("form", "bk-search-add"), asked = el("label");
+  const book = el("section", "bk-search-book", null, {"aria-label": "Search this book"}), asking = el("form", "bk-search-add"), asked = el("label");
   const ask_ = el("input", "bk-lab-input bk-search-field", null, {type: "text", dir: "auto", autocomplete: "off", spellcheck: "false", maxlength: LIMITS.signs, enterkeyhint: "search"});
   const go = el("button", "bk-lab-main", "Search", {type: "submit"}), found = el("div", "bk-search-found"), told = el("p", "bkv-note bk-search-told");
   asked.append(el("span", "bk-lab-name", "A question to this book"), ask_);
@@ -230,7 +234,7 @@ function build(host, root, example) {
       meaning.hits.replaceChildren(...hits.map(hit));
       host.bookkit.found = hits;
       say(`Nearest by meaning: ${hits[0].headings || hits[0].title}`);
-    } catch (error) { told.textContent = error.message; trouble(error); }
+    } catch (error) { trouble(error, (text) => { told.textContent = text; }); }
   }
   async function search() {
     question = ask_.value.trim();
@@ -242,7 +246,7 @@ function build(host, root, example) {
   }
   asking.onsubmit = (event) => { event.preventDefault(); search(); };
 
-  box.append(top, el("p", "bkv-title", "Your sentences"), form, wrong, hint, main, actions, el("p", "bkv-title bk-search-second", "This book"), book, speech.node);
+  box.append(top, el("p", "bkv-title", "Your sentences"), form, wrong, hint, main, actions, el("p", "bkv-title bk-search-second", "Search this book"), book, speech.node);
   root.append(box);
   set(fromAddress(location.hash) ?? {});
   addEventListener("hashchange", () => { const to = fromAddress(location.hash); if (to) { set(to); fresh(); say("The link's sentences are filled in"); } });
