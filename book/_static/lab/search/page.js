@@ -1,6 +1,6 @@
 // The search lab: sentences of the reader's own by their cosine and on a map, and a search by meaning in this book.
 import {ask, loader, offered} from "../client.js";
-import {mount} from "../mount.js";
+import {field, json, mount, share} from "../controls.js";
 import {el, speaker} from "../shared.js";
 import {keywordSearch, there} from "./keywords.js";
 import {sentenceMap} from "./map.js";
@@ -13,9 +13,7 @@ const HINT = "Press Enter to add it. Several lines at once are several sentences
 /** The sentences that stand there at first, and their vectors, made beforehand. */
 async function prepared() {
   if (!await offered("search")) throw Object.assign(new Error("no model"), {sentence: "This copy of the site was built without the model, so only these bars, computed beforehand, are here."});
-  const response = await fetch(new URL("example.json", HERE));
-  if (!response.ok) throw new Error(`example.json: ${response.status}`);
-  const {sentences, vectors} = await response.json();
+  const {sentences, vectors} = await json("example.json", HERE);
   const shelf = unpack(Uint8Array.from(atob(vectors), (sign) => sign.charCodeAt(0)), sentences.length);
   return {sentences, vectors: new Map(sentences.map((sentence, i) => [sentence, {vector: shelf(i), lost: 0, unknown: 0}]))};
 }
@@ -61,18 +59,18 @@ function build(host, root, example) {
   let sentences = [], chosen = "", question = "", job = null;
 
   // The model.
-  const load = loader("search", {say, loaded: () => { actions.append(load.node); say("The model is loaded"); fresh(); if (ask_.value.trim()) search(); }});
+  const load = loader("search", {say, loaded: () => { actions.append(load.node); say("The model is loaded"); fresh(); if (asked.input.value.trim()) search(); }});
   const top = el("div", "bk-search-top");
   top.append(load.node);
 
   // The reader's sentences.
-  const form = el("form", "bk-search-add"), label = el("label"), field = el("textarea", "bk-lab-input bk-search-field", null, {rows: 1, dir: "auto", spellcheck: "false", "aria-describedby": "bk-search-hint"});
+  const form = el("form", "bk-search-add"), {node: label, input: typed} = field("A sentence of your own", "bk-search-field", {rows: 1, "aria-describedby": "bk-search-hint"}, "textarea");
   const add = el("button", "bk-lab-main", "Add", {type: "submit"}), hint = el("p", "bkv-note", HINT, {id: "bk-search-hint"}), wrong = el("p", "bk-lab-said", null, {role: "alert"});
-  label.append(el("span", "bk-lab-name", "A sentence of your own"), field);
   form.append(label, add);
   const main = el("div", "bk-search-main"), left = el("div", "bk-search-left"), list = el("ol", "bk-search-list", null, {"aria-label": "The sentences, the nearest first"});
   const head = el("p", "bk-search-head"), map = sentenceMap({choose: (sentence) => choose(sentence, true)});
   const actions = el("div", "bk-lab-actions"), action = (text, click) => { const button = el("button", "bkv-link", text, {type: "button"}); button.onclick = click; actions.append(button); return button; };
+  const done = el("p", "bkv-note");
   left.append(head, list);
   main.append(left, map.node);
 
@@ -105,7 +103,7 @@ function build(host, root, example) {
     const ready = sentences.filter((sentence) => known.has(sentence));
     map.show(ready.map((sentence) => ({sentence, vector: known.get(sentence).vector})), chosen, order.filter((one) => one.near !== undefined).slice(0, CLOSE).map(({sentence}) => sentence));
     hint.textContent = waiting ? `${plural(waiting, "sentence")} of ${sentences.length} still ${waiting === 1 ? "waits" : "wait"} for the model.` : unread(known.get(chosen) ?? {}) || HINT;
-    copy.textContent = "Copy a link to this";
+    done.textContent = "";
   }
   function choose(sentence, focus = false) {
     chosen = sentence;
@@ -119,19 +117,19 @@ function build(host, root, example) {
     sentences = sentences.filter((one) => one !== sentence);
     if (sentence === chosen) chosen = next?.sentence ?? sentences[0];
     show();
-    field.focus({preventScroll: true});
+    typed.focus({preventScroll: true});
     say(`Removed. ${plural(sentences.length, "sentence")} left.`);
   }
   function complain(text) {
     wrong.textContent = text;
     wrong.hidden = !text;
-    field.setAttribute("aria-invalid", String(Boolean(text)));
+    typed.setAttribute("aria-invalid", String(Boolean(text)));
   }
   function set(to) {
     sentences = to.sentences ?? example.sentences;
     chosen = sentences[to.chosen ?? 0];
     question = to.question ?? "";
-    ask_.value = question;
+    asked.input.value = question;
     complain("");
     show();
   }
@@ -172,40 +170,37 @@ function build(host, root, example) {
   }
   form.onsubmit = async (event) => {
     event.preventDefault();
-    const found = lines(field.value), more = found.filter((sentence) => !sentences.includes(sentence));
+    const found = lines(typed.value), more = found.filter((sentence) => !sentences.includes(sentence));
     complain("");
-    if (!found.length) { complain("There is no sentence: write one, or paste several lines."); field.focus(); return; }
-    if (sentences.length + more.length > LIMITS.sentences) { complain(`The list holds at most ${LIMITS.sentences} sentences: remove some first.`); field.focus(); return; }
+    if (!found.length) { complain("There is no sentence: write one, or paste several lines."); typed.focus(); return; }
+    if (sentences.length + more.length > LIMITS.sentences) { complain(`The list holds at most ${LIMITS.sentences} sentences: remove some first.`); typed.focus(); return; }
     sentences = [...sentences, ...more];
     chosen = found.at(-1);
-    field.value = "";
+    typed.value = "";
     show();
     if (ready()) await fresh();
   };
-  field.addEventListener("keydown", (event) => {
+  typed.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
     form.requestSubmit();
   });
-  field.addEventListener("input", () => complain(""));
+  typed.addEventListener("input", () => complain(""));
 
-  const copy = action("Copy a link to this", async () => {
-    const address = new URL(toAddress({sentences, chosen: sentences.indexOf(chosen), question}), location.href);
-    if (address.href.length > LIMITS.link) { complain("These sentences are too long for a link: remove some first."); return; }
-    history.replaceState(null, "", address.hash);
-    try { await navigator.clipboard.writeText(address.href); copy.textContent = "Copied: the link holds the sentences and the question, and nothing about you"; }
-    catch { copy.textContent = "The link stands in the address bar"; }
-    say(copy.textContent);
+  action("Copy a link to this", async () => {
+    const hash = toAddress({sentences, chosen: sentences.indexOf(chosen), question});
+    if (hash.length > LIMITS.link) { complain("These sentences are too long for a link: remove some first."); return; }
+    done.textContent = await share(hash, "the sentences and the question");
+    say(done.textContent);
   });
-  action("Remove all but this one", () => { sentences = [chosen]; show(); field.focus(); say("One sentence left"); });
+  action("Remove all but this one", () => { sentences = [chosen]; show(); typed.focus(); say("One sentence left"); });
   action("Back to the examples", () => { set({question}); say("The examples are back"); });
 
   // The book.
-  const book = el("section", "bk-search-book", null, {"aria-label": "Search this book"}), asking = el("form", "bk-search-add"), asked = el("label");
-  const ask_ = el("input", "bk-lab-input bk-search-field", null, {type: "text", dir: "auto", autocomplete: "off", spellcheck: "false", maxlength: LIMITS.signs, enterkeyhint: "search"});
+  const book = el("section", "bk-search-book", null, {"aria-label": "Search this book"}), asking = el("form", "bk-search-add");
+  const asked = field("A question to this book", "bk-search-field", {maxlength: LIMITS.signs, enterkeyhint: "search"});
   const go = el("button", "bk-lab-main", "Search", {type: "submit"}), found = el("div", "bk-search-found"), told = el("p", "bkv-note bk-search-told");
-  asked.append(el("span", "bk-lab-name", "A question to this book"), ask_);
-  asking.append(asked, go);
+  asking.append(asked.node, go);
   const column = (title, note) => {
     const node = el("div", "bk-search-column"), hits = el("ol", "bk-search-hits", null, {"aria-label": title}), said = el("p", "bkv-note", note);
     node.append(el("p", "bkv-title", title), said, hits);
@@ -237,16 +232,16 @@ function build(host, root, example) {
     } catch (error) { trouble(error, (text) => { told.textContent = text; }); }
   }
   async function search() {
-    question = ask_.value.trim();
+    question = asked.input.value.trim();
     told.textContent = question ? "" : "There is no question: write one, or a few words.";
     found.hidden = !question;
-    if (!question) { ask_.focus(); say(told.textContent); return; }
+    if (!question) { asked.input.focus(); say(told.textContent); return; }
     byWords();
     await byMeaning();
   }
   asking.onsubmit = (event) => { event.preventDefault(); search(); };
 
-  box.append(top, el("p", "bkv-title", "Your sentences"), form, wrong, hint, main, actions, el("p", "bkv-title bk-search-second", "Search this book"), book, speech.node);
+  box.append(top, el("p", "bkv-title", "Your sentences"), form, wrong, hint, main, actions, done, el("p", "bkv-title bk-search-second", "Search this book"), book, speech.node);
   root.append(box);
   set(fromAddress(location.hash) ?? {});
   addEventListener("hashchange", () => { const to = fromAddress(location.hash); if (to) { set(to); fresh(); say("The link's sentences are filled in"); } });
@@ -254,8 +249,4 @@ function build(host, root, example) {
   return load.ready;
 }
 
-mount("search", ["../shared.css", "../lab.css", "search.css"].map((path) => new URL(path, HERE).href), {
-  prepare: prepared,
-  build,
-  sorry: "The lab could not start in this browser; the bars above were computed beforehand.",
-});
+mount("search", HERE, ["search.css"], prepared, build);
