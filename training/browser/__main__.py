@@ -3,15 +3,16 @@
 python -m training.browser            # all of it
 python -m training.browser graphs     # the graphs alone (needs requirements.txt of this folder)
 python -m training.browser example    # the picture made beforehand, and the known words
+python -m training.browser text       # the text and the distribution made beforehand
 """
 
 import sys
 
 from bookkit.errors import BookError
 from training import recipe
-from training.browser import example, graphs
+from training.browser import example, graphs, text_example
 
-PARTS = ("graphs", "example")
+PARTS = ("graphs", "example", "text")
 
 
 def main() -> None:
@@ -24,6 +25,8 @@ def main() -> None:
             print(f"{name}: {graph['bytes']:,} bytes of graph, {graph['weights']['bytes']:,} of weights")
     if "example" in asked:
         print(example.write(example.MODEL))
+    if "text" in asked:
+        print(text_example.write(text_example.MODEL))
 
 
 if __name__ == "__main__":
