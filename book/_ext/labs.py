@@ -5,7 +5,8 @@ Below ``_static/lab/`` of the site, beside the modules that stand in ``book/_sta
 - ``files/``: weights, graphs and vocabularies as they lie in the repository, what is made of them and of the book's
   text, and the runtime, each under the first digits of its sha256, so that a browser may keep a file for ever;
 - ``labs.json``: which of them a lab loads, with bytes and sha256;
-- ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module, with the book's colours.
+- ``shared.js`` and ``shared.css``: what viewers share (``src/bookkit/viewers``), as a module, with the book's colours;
+- ``viewers/``: the viewers that labs use with data of the reader's own, as modules.
 
 Weights are copied while the site is built and lie in the repository once; those of a fetched model do not lie there at
 all, and where it has not been fetched the site is built without its lab. No lab's page names them in its HTML: they
@@ -37,8 +38,14 @@ LABS = {
         "decoder.safetensors": f"{PIPELINE}/vae/diffusion_pytorch_model.safetensors",
         **RUNTIME,
     },
+    "text": {
+        "config.json": "data/models/pocket-gpt2/config.json",
+        "tokenizer.json": "data/models/pocket-gpt2/tokenizer.json",
+        "model.safetensors": "data/models/pocket-gpt2/model.safetensors",
+    },
 }
 """Of each lab, what its worker loads: the name that its engine uses, and the file (below the root, or a path)."""
+VIEWERS = ("attention", "tokens")
 
 
 def search(root: Path) -> dict[str, Path]:
@@ -56,11 +63,31 @@ def search(root: Path) -> dict[str, Path]:
     }
 
 
-def shared_module() -> str:
-    """The viewers' shared.js as a module: all that stands at its top level is exported."""
-    source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
-    names = re.findall(r"(?m)^(?:const|function) (\w+)", source)
-    return f"{source}\nexport {{{', '.join(names)}}};\n"
+def names(source: str) -> list[str]:
+    """What a viewer's script declares at its top level."""
+    return re.findall(r"(?m)^(?:const|function) (\w+)", source)
+
+
+def module(source: str) -> str:
+    """A viewer's script as a module: all that stands at its top level is exported."""
+    return f"{source}\nexport {{{', '.join(names(source))}}};\n"
+
+
+def shared_source() -> str:
+    return (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
+
+
+def viewer_source(name: str, kind: str) -> str:
+    """The "js" or "css" of a viewer, with its prefix put in, without what viewers share."""
+    source = (fragment.FOLDER / name / f"viewer.{kind}").read_text(encoding="utf-8")
+    return re.sub(r"\bbk-NAME\b", fragment.prefix(name), source)
+
+
+def viewer_module(name: str) -> str:
+    """A viewer as a module beside the shared one."""
+    source = viewer_source(name, "js")
+    shared = [word for word in names(shared_source()) if word not in names(source)]
+    return f'import {{{", ".join(shared)}}} from "../shared.js";\n{module(source)}'
 
 
 def shared_style() -> str:
@@ -99,8 +126,12 @@ def write(root: Path, static: Path) -> None:
         if old.name not in wanted:
             old.unlink()
     files.write_text(target / "labs.json", json.dumps(listing, indent=1) + "\n")
-    files.write_text(target / "shared.js", shared_module())
+    files.write_text(target / "shared.js", module(shared_source()))
     files.write_text(target / "shared.css", shared_style())
+    (target / "viewers").mkdir(exist_ok=True)
+    for name in VIEWERS:
+        files.write_text(target / "viewers" / f"{name}.js", viewer_module(name))
+        files.write_text(target / "viewers" / f"{name}.css", viewer_source(name, "css"))
 
 
 def finish(app, error) -> None:

@@ -4,15 +4,16 @@ python -m training.browser            # all of it
 python -m training.browser graphs     # the graphs alone (needs requirements.txt of this folder)
 python -m training.browser example    # the picture made beforehand, and the known words
 python -m training.browser sentences  # the sentences that the search lab shows at first
+python -m training.browser text       # the text and the distribution made beforehand
 """
 
 import sys
 
 from bookkit.errors import BookError
 from training import recipe
-from training.browser import embedder, example, graphs, sentences
+from training.browser import embedder, example, graphs, sentences, text_example
 
-PARTS = ("graphs", "example", "sentences")
+PARTS = ("graphs", "example", "sentences", "text")
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
         print(example.write(example.MODEL))
     if "sentences" in asked:
         print(sentences.write())
+    if "text" in asked:
+        print(text_example.write(text_example.MODEL))
 
 
 if __name__ == "__main__":
