@@ -173,8 +173,24 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
     assert not [url for url in visit.own if "/lab/files/" in url]
 
 
+def a_reader_turns_to_another_sentence_of_the_search_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_search.py loads it."""
+    page, host = visit.page, visit.page.locator(".bookkit-lab")
+    shown = "(host) => { const {chosen, rows} = host.bookkit.shown(); return [chosen, rows[0].sentence]; }"
+    before, nearest = host.evaluate(shown)
+    pick = page.locator(".bk-search-pick").first
+    pick.focus()
+    page.keyboard.press("Enter")
+    chosen, back = host.evaluate(shown)
+    print(f"{before!r} → {chosen!r}")
+    assert (chosen, back) == (nearest, before)
+    assert "of the variance" in page.locator(".bk-search-caption").inner_text()
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
 READERS = {
     "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
+    "book/lab/search.html": a_reader_turns_to_another_sentence_of_the_search_lab,
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
