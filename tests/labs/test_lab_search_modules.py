@@ -14,7 +14,8 @@ from bookkit import eight_bits
 from bookkit.ask import browser
 
 TEXTS = [
-    "", " ", "A  Red\tAPPLE\n", "unaffable naïve café, isn't it?", "don't we'll I'm — they'd…", "<b>bold</b> & \"x\" `y`",
+    "", " ", "A  Red\tAPPLE\n", "unaffable naïve café, isn't it?", "don't we'll I'm — they'd…",
+    "<b>bold</b> & \"x\" `y`",
     "a[MASK]b [CLS] [SEP][PAD] [UNK] [mask]", "İstanbul ΣΑΣ ὈΔΥΣΣΕΎΣ ẞß", "e\u0301 \u212b ﬃ ① 𝐀 ½",
     "zero\u200bwidth\u00a0nbsp\u0085nel\ufefffeff\u2028line", "a\x00b\x1fc\ufffdd\x7f", "日本語とEnglish 한국어 中文字",
     "مرحبا بالعالم, שלום", "สวัสดีชาวโลก नमस्ते", "🍕🦊 👩‍🍳 🏳️‍🌈 👍🏽 1️⃣", "x" * 100, "x" * 101, "word " * 300,

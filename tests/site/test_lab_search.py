@@ -59,7 +59,7 @@ def add(page, *sentences: str) -> dict:
 def ask(page, question: str) -> list[dict]:
     """What is found by meaning."""
     page.get_by_label("A question to this book").fill(question)
-    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_text(re.compile(r"^The nearest of [\d,]+ passages")).wait_for()
     return page.locator(HOST).evaluate("(host) => host.bookkit.found")
 
@@ -158,7 +158,7 @@ def test_a_reader_compares_chooses_and_searches(lab, theme, width):
 def test_the_half_by_words_is_the_sites_own_search(lab, open_page, query):
     page = lab().page
     page.get_by_label("A question to this book").fill(query)
-    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("button", name="Find", exact=True).click()
     page.get_by_text("The site's search box finds").wait_for()
     links = page.locator(".bk-search-column").nth(1).locator("a")
     ours = [link.get_attribute("href") for link in links.all()]
@@ -214,7 +214,7 @@ def test_hostile_texts(lab):
     page.get_by_role("button", name="Add", exact=True).click()
     assert "at most 60 sentences" in wrong.inner_text()
     page.get_by_label("A question to this book").fill("   ")
-    page.get_by_role("button", name="Search", exact=True).click()
+    page.get_by_role("button", name="Find", exact=True).click()
     assert "There is no question" in page.locator(".bk-search-told").inner_text()
     assert len(add(page, "The next one works.", "The next one works.")["sentences"]) == 12 + len(HOSTILE) + 1
     assert wrong.is_hidden()

@@ -2,14 +2,14 @@
 import {el, limit, svg} from "../shared.js";
 import {flatten} from "./vectors.js";
 
-const EDGE = 16, LABEL = 24, LINE = 15, SIGN = 6.3;
+const EDGE = 16, LINE = 15, SIGN = 6.3;
 
 /** The beginning of a sentence, for its point. */
-function short(sentence) {
+function short(sentence, most) {
   const signs = Array.from(sentence);
-  if (signs.length <= LABEL) return sentence;
-  const cut = signs.slice(0, LABEL).join(""), blank = cut.lastIndexOf(" ");
-  return `${blank > LABEL / 2 ? cut.slice(0, blank) : cut} …`;
+  if (signs.length <= most) return sentence;
+  const cut = signs.slice(0, most).join(""), blank = cut.lastIndexOf(" ");
+  return `${blank > most / 2 ? cut.slice(0, blank) : cut} …`;
 }
 
 const percent = (share) => `${Math.round(100 * share)} %`;
@@ -40,7 +40,6 @@ export function sentenceMap(told) {
   function dot(sentence) {
     if (!made.has(sentence)) {
       const group = svg("g", {class: "bk-search-point"}), name = svg("text"), hover = svg("title");
-      name.textContent = short(sentence);
       hover.textContent = sentence;
       group.append(svg("circle", {r: 14, class: "bk-search-reach"}), svg("circle", {class: "bk-search-dot"}), name, hover);
       group.onclick = () => told.choose(sentence);
@@ -53,7 +52,9 @@ export function sentenceMap(told) {
     const taken = places.map(([x, y]) => ({x: x - 7, y: y - 7, w: 14, h: 14}));
     const order = now.items.map((_, i) => i).sort((a, b) => weight(b) - weight(a));
     for (const i of order) {
-      const name = dot(now.items[i].sentence).querySelector("text"), [x, y] = places[i], w = SIGN * Array.from(name.textContent).length + 4;
+      const {sentence} = now.items[i], name = dot(sentence).querySelector("text"), [x, y] = places[i];
+      name.textContent = short(sentence, width > 560 ? 36 : 24);
+      const w = SIGN * Array.from(name.textContent).length + 4;
       const spots = [[11, -LINE / 2, "start"], [-11 - w, -LINE / 2, "end"], ...[-11 - LINE, 11].flatMap((top) => [[-w / 2, top, "middle"], [8 - w, top, "end"], [-8, top, "start"]])];
       const spot = spots.find(([left, top]) => {
         const here = {x: x + left, y: y + top, w, h: LINE};
@@ -100,6 +101,7 @@ export function sentenceMap(told) {
     return close.filter((i) => now.nearest.includes(now.items[i].sentence)).length;
   }
   function show(items, chosen, nearest) {
+    picture.removeAttribute("data-still");
     now = {items, chosen, nearest, ...flatten(items.map(({vector}) => vector))};
     words.textContent = caption(now.shares, kept(), nearest.length);
     picture.setAttribute("aria-label", `A map of ${items.length} sentences. Nearest to “${chosen}” by cosine: ${nearest.join("; ") || "none"}.`);
@@ -109,6 +111,7 @@ export function sentenceMap(told) {
     const room = frame.clientWidth;
     if (!room || room === width) return;
     width = room;
+    picture.setAttribute("data-still", ""); // only a change of what is shown moves the points
     height = Math.round(limit(room * 1.05, 280, 460));
     picture.setAttribute("viewBox", `0 0 ${width} ${height}`);
     draw();

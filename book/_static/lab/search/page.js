@@ -49,7 +49,8 @@ function hit({place, title, headings, text, near}) {
     score.append(bar(near), el("b", null, written(near)));
     item.append(score);
   }
-  if (text) item.append(el("p", "bk-search-text", text));
+  // Of a table, the lines between its cells are left out.
+  if (text) item.append(el("p", "bk-search-text", text.replace(/(?<=^| )\|(?: |$)/g, "")));
   return item;
 }
 
@@ -199,7 +200,7 @@ function build(host, root, example) {
   // The book.
   const book = el("section", "bk-search-book", null, {"aria-label": "Search this book"}), asking = el("form", "bk-search-add");
   const asked = field("A question to this book", "bk-search-field", {maxlength: LIMITS.signs, enterkeyhint: "search"});
-  const go = el("button", "bk-lab-main", "Search", {type: "submit"}), found = el("div", "bk-search-found"), told = el("p", "bkv-note bk-search-told");
+  const go = el("button", "bk-lab-main", "Find", {type: "submit"}), found = el("div", "bk-search-found"), told = el("p", "bkv-note bk-search-told");
   asking.append(asked.node, go);
   const column = (title, note) => {
     const node = el("div", "bk-search-column"), hits = el("ol", "bk-search-hits", null, {"aria-label": title}), said = el("p", "bkv-note", note);

@@ -16,7 +16,9 @@ export function unpack(bytes, count) {
   const width = bytes.length / count - 4;
   if (!(Number.isInteger(width) && width > 0)) throw new Error(`${bytes.length} bytes do not hold ${count} vectors.`);
   const scales = new Float32Array(bytes.slice(0, 4 * count).buffer), whole = new Int8Array(bytes.buffer, bytes.byteOffset + 4 * count, count * width);
-  return (i) => Float32Array.from(whole.subarray(i * width, (i + 1) * width), (number) => number * scales[i]);
+  const all = new Float32Array(count * width);
+  for (let i = 0, at = 0; i < count; i++) for (const end = at + width; at < end; at++) all[at] = whole[at] * scales[i];
+  return (i) => all.subarray(i * width, (i + 1) * width);
 }
 
 /** The eigenvalues and eigenvectors of a symmetric matrix, the largest first, by Jacobi's rotations. */
