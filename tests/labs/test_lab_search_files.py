@@ -1,4 +1,4 @@
-"""What the search lab is made of: a graph that belongs to the embedder, sentences made beforehand, what its page says."""
+"""What the search lab is made of: a graph that fits the embedder, sentences made beforehand, what its page says."""
 
 import base64
 import importlib.util

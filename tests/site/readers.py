@@ -176,7 +176,7 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
 def a_reader_turns_to_another_sentence_of_the_search_lab(visit):
     """Before a model is loaded; tests/site/test_lab_search.py loads it."""
     page, host = visit.page, visit.page.locator(".bookkit-lab")
-    shown = "(host) => { const {chosen, rows} = host.bookkit.shown(); return [chosen, rows[0].sentence]; }"
+    shown = "(host) => { const {chosen, rows} = host.bookkit.list.shown(); return [chosen, rows[0].sentence]; }"
     before, nearest = host.evaluate(shown)
     pick = page.locator(".bk-search-pick").first
     pick.focus()

@@ -44,5 +44,5 @@ export async function start(files) {
     return {hits: [...best.values()], lost, passages: passages.length, seconds: (performance.now() - began) / 1000};
   }
 
-  return {run, calls: {read: ({text}) => read(text), search}};
+  return {run, calls: {search}};
 }
