@@ -21,6 +21,17 @@ SETTLED = """() => {
   return sentences.every((sentence) => document.querySelector('.bookkit-lab').bookkit.vector(sentence));
 }"""
 LOAD = re.compile(r"^(Load|Start)")
+READ = """async (texts) => {
+  const {list, vector} = document.querySelector('.bookkit-lab').bookkit;
+  list.set(texts);
+  await list.read();
+  return {vectors: texts.map((text) => Array.from(vector(text))), ...list.last()};
+}"""
+LOAD_IN_FIREFOX = """async () => {
+  const {shadowRoot, bookkit} = document.querySelector('.bookkit-lab');
+  [...shadowRoot.querySelectorAll('button')].find((button) => button.textContent.startsWith('Load')).click();
+  while (bookkit.state() !== 'ready') await new Promise((done) => setTimeout(done, 100));
+}"""
 
 
 def weights_asked(visit) -> list[str]:
@@ -64,20 +75,33 @@ def ask(page, question: str) -> list[dict]:
     return page.locator(HOST).evaluate("(host) => host.bookkit.book.found()")
 
 
+@pytest.fixture(scope="module")
+def library():
+    """The library's vectors of texts."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(bookkit.model("embedder"), device="cpu")
+    return lambda texts: model.encode(texts, normalize_embeddings=True)
+
+
+def assert_near(found: dict, theirs: np.ndarray) -> None:
+    """What `READ` found is near the library's vectors."""
+    cosines = (np.array(found["vectors"]) * theirs).sum(axis=1)
+    print(f"cosine with the library's: {cosines.round(5)}; {1000 * found['seconds'] / found['count']:.0f} ms a text")
+    assert cosines.min() > 0.998
+
+
 TEXTS = [
     "The bank raised its interest rates again.",
     "cat",
-    "",
     "Voilà: naïve café, İstanbul, ΣΑΣ; $5 + 50%!",
     "🍕🦊 مرحبا 日本語",
     "<b>bold</b> [MASK] & co",
-    "A much longer text about nothing at all, which goes on and on. " * 30,
+    "A much longer text about nothing at all, which goes on and on. " * 30 + "The end.",
 ]
 
 
-def test_nothing_is_loaded_before_the_reader_asks_and_the_vectors_are_the_librarys(lab):
-    from sentence_transformers import SentenceTransformer
-
+def test_nothing_is_loaded_before_the_reader_asks_and_the_vectors_are_the_librarys(lab, library):
     visit = lab()
     page, host = visit.page, visit.page.locator(HOST)
     assert host.evaluate(SHOWN)["rows"][0]["near"] > 0.3  # from vectors made beforehand
@@ -85,22 +109,21 @@ def test_nothing_is_loaded_before_the_reader_asks_and_the_vectors_are_the_librar
     page.evaluate("""() => { window.long = []; new PerformanceObserver((list) =>
       window.long.push(...list.getEntries().map((entry) => entry.duration))).observe({type: 'longtask'}); }""")
     loaded(visit)
-    texts = [text for text in TEXTS if text.strip()]
-    add(page, *texts)
-    ours = np.array([
-        host.evaluate("(host, text) => Array.from(host.bookkit.vector(text))", text.strip()) for text in texts
-    ])  # fmt: skip
-    library = SentenceTransformer(bookkit.model("embedder"), device="cpu")
-    theirs = library.encode([text.strip() for text in texts], normalize_embeddings=True)
-    cosines = (ours * theirs).sum(axis=1)
-    print("cosine of the lab's vectors with the library's:", cosines.round(5))
-    assert cosines.min() > 0.998
+    assert_near(page.evaluate(READ, TEXTS), library(TEXTS))
     many = [f"Sentence {number} says that the weather on day {number} was fine for a walk." for number in range(30)]
     add(page, *many)
     last, long = host.evaluate("(host) => host.bookkit.list.last()"), page.evaluate("window.long")
     print(f"{1000 * last['seconds'] / last['count']:.0f} ms a sentence; the page's longest tasks: {sorted(long)[-3:]}")
     assert last["count"] == 30 and max(long, default=0) < 100
     visit.assert_quiet()
+
+
+def test_in_firefox_the_vectors_are_the_same(site, firefox, library):
+    firefox.goto(site.url(PAGE))
+    firefox.evaluate(READY)
+    firefox.evaluate(LOAD_IN_FIREFOX)
+    assert_near(firefox.evaluate(READ, TEXTS), library(TEXTS))
+    assert firefox.problems == []
 
 
 def test_a_second_visit_needs_no_network_for_the_model(lab):

@@ -19,7 +19,7 @@ function hit({place, title, headings, text, near}) {
     item.append(score);
   }
   // Of a table, the lines between its cells are left out.
-  if (text) item.append(el("p", "bk-search-text", text.replace(/(?<=^| )\|(?: |$)/g, "")));
+  if (text) item.append(el("p", "bk-search-text", text.replace(/(^| )\|(?= |$)/g, "")));
   return item;
 }
 
