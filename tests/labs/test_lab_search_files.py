@@ -106,7 +106,7 @@ def test_the_figures_of_the_page_are_those_of_the_sweep():
     assert found == round(100 * np.mean(library <= 5)) and (ours < library).any() and (ours > library).any()
     weights = models.registry()["embedder"]["pocket"]["files"]["model.safetensors"]["bytes"]
     said = [
-        f"makes {GRAPH['weights']['bytes'] / 1e6:.0f} MB out of {weights / 1e6:.0f}",
+        f"take {GRAPH['weights']['bytes'] / 1e6:.0f} MB in place of {weights / 1e6:.0f}",
         f"takes {takes['eight bits']} bytes in place of {takes['float32']:,}",
         f"on the {len(figures['questions'])} questions",
         f"is {cosine['mean']:.4f} on average and at least {np.floor(1000 * cosine['least']) / 1000}",

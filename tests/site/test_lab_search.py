@@ -337,6 +337,7 @@ def test_a_page_closed_while_it_loads_and_two_labs_at_once(lab, site):
 
 def test_a_site_built_without_the_model_says_so(open_page):
     visit = open_page("book/index.html")
+    visit.page.wait_for_load_state("networkidle")
     visit.page.context.route("**/lab/labs.json", lambda route: route.fulfill(json={"labs": {}}))
     visit.page.goto(visit.page.url.replace("index.html", "lab/search.html"))
     visit.page.evaluate(READY)

@@ -80,13 +80,16 @@ export function sentenceList(known, {ready, failed, say, changed}) {
   async function read() {
     const texts = sentences.filter((sentence) => !known.has(sentence));
     if (!texts.length || job || !ready()) return;
+    let drawn = 0;
     job = ask({op: "run", lab: "search", settings: {texts}}, ({event, index, vector, lost, unknown}) => {
       if (event !== "step") return;
       known.set(texts[index], {vector, lost, unknown});
-      show();
+      // Many sentences come faster than a list and a map should be drawn.
+      if (performance.now() - drawn > 200) { show(); drawn = performance.now(); }
     });
     try {
       last = {count: texts.length, ...await job.done};
+      show();
       tell();
     } catch (error) { complain(error.message); failed(error); return; } finally { job = null; }
     await read(); // what was added meanwhile

@@ -50,7 +50,8 @@ export function flatten(vectors) {
   for (const vector of vectors) for (let i = 0; i < width; i++) middle[i] += vector[i] / n;
   const centred = vectors.map((vector) => Float64Array.from(vector, (number, i) => number - middle[i]));
   // Few vectors of many numbers: the products of all pairs hold the same components as the covariance, in a small matrix.
-  const products = centred.map((one) => centred.map((other) => cosine(one, other)));
+  const products = centred.map(() => new Float64Array(n));
+  for (let i = 0; i < n; i++) for (let j = i; j < n; j++) products[i][j] = products[j][i] = cosine(centred[i], centred[j]);
   const all = products.reduce((sum, row, i) => sum + row[i], 0), found = eigen(products).slice(0, 2);
   while (found.length < 2) found.push({value: 0, vector: new Array(n).fill(0)});
   const axes = found.map(({value, vector}) => {
