@@ -46,7 +46,7 @@ function build(host, root, example) {
   const box = el("div", "bkv bk-lab bk-text"), form = el("form"), head = el("div", "bk-text-ask");
   const tokens = el("p", "bk-text-tokens", null, {"aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
   const state = {typed: example.typed, then: []};
-  let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0;
+  let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0, frame = 0;
 
   // What a reader sets.
   const text = field("Your text", "bk-text-input", {rows: 2, maxlength: MOST_LETTERS, "aria-describedby": "bk-text-hint", "aria-keyshortcuts": "Control+Enter"}, "textarea");
@@ -204,8 +204,8 @@ function build(host, root, example) {
     job = ask({op: "run", lab: "text", settings: {...state, count, setting: setting.get()}}, ({event, token}) => {
       if (event !== "step") return;
       state.then.push(token);
-      text.input.value = whole();
-      text.input.scrollTop = text.input.scrollHeight;
+      // The model is faster than the screen.
+      frame ||= requestAnimationFrame(() => { frame = 0; text.input.value = whole(); text.input.scrollTop = text.input.scrollHeight; });
     });
     try {
       answer = await job.done;
