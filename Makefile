@@ -29,7 +29,7 @@ test-nbval: models  ## run the notebooks that changed with nbval and compare the
 test-slow: models  ## the recipes' long tests: before a change in training/ or src/ lands
 	@$(PY) -m pytest -q -m slow tests --ignore=tests/site
 
-test-site: env  ## try the built pages in a real browser (needs Chromium)
+test-site: env  ## try the built pages in real browsers (needs Chromium and Firefox)
 	@test -f _build/html/index.html || { echo "test-site: the site is not built yet: run 'make book' first." >&2; exit 1; }
 	@$(PY) -m pytest -q -n 2 --dist worksteal tests/site
 

@@ -412,7 +412,7 @@ def _trajectory_read(page, texts: Sequence[str]) -> None:
 
 def _trajectory_states(at) -> Iterator[None]:
     yield
-    at.get_by_role("slider", name="Step").press("Home")
+    at.get_by_role("slider", name="Step").press("End")
     yield
 
 

@@ -4,6 +4,7 @@ Fixtures for every test below ``tests/site``:
 
 ``site``       address and folder of the built pages (``site.url("book/index.html")``, ``site.root``)
 ``browser``    one headless Chromium for the whole session (Playwright, synchronous)
+``firefox``    one headless Firefox for the tests of a file (see firefox.py)
 ``open_page``  opens a built page in a context of its own and returns a `Visit`
 ``open_html``  the same for an HTML fragment that is on no page (a viewer by itself)
 ``open_without_javascript``  a page that holds only a fragment, in a browser that runs no script
@@ -25,6 +26,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from firefox import Firefox
 from harness import BROWSERS, HTML, Site, Visit, unavailable
 
 
@@ -74,6 +76,13 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory):
+    running = Firefox(tmp_path_factory.mktemp("firefox"))
+    yield running
+    running.close()
 
 
 def new_visit(browser, own_host: str | None, theme: str, width: int, height: int, **options) -> Visit:

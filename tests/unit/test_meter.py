@@ -1,11 +1,13 @@
 """bookkit.meter: what a block took."""
 
+import platform
 import subprocess
 import sys
 import time
 
 import numpy as np
 import psutil
+import pytest
 
 from bookkit import meter
 
@@ -38,6 +40,26 @@ def test_another_process_with_its_children_and_one_that_has_ended():
         child.communicate(b"\n")
     assert reading.peak_bytes > 80e6
     assert meter.resident_bytes([psutil.Process()]) > 0
+
+
+RELEASED = """
+import psutil
+from bookkit import meter
+resident = lambda: meter.resident_bytes([psutil.Process()])
+blocks = [bytearray(100_000) for _ in range(3000)]  # 300 MB in blocks that the C library keeps
+kept = blocks[::100]
+blocks.append(blocks)  # only the collector finds that nothing refers to them any more
+del blocks
+before = resident()
+meter.release()
+print(before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to give back what it keeps")
+def test_what_nothing_refers_to_goes_back_to_the_system():
+    freed = subprocess.run([sys.executable, "-c", RELEASED], capture_output=True, text=True, check=True)
+    assert int(freed.stdout) > 250e6
 
 
 def test_parameters_count_shared_tensors_once():

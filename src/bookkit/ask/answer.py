@@ -197,7 +197,8 @@ def ask(
         write: takes the answer bit by bit, as the model writes it; by default the terminal.
         search: the book; by default the one that this program runs in.
         reply: the model: messages, and what takes the bits, to the whole reply; by default the role ``chat``, which
-            then reranks, too.
+            then reranks, too,
+            unless `fit` does.
         fit: reranks.
 
     Returns:
@@ -218,7 +219,8 @@ def ask(
             say("The book does not say.")
             return []
         if reply is None:
-            reply, fit = _chat()
+            reply, of_chat = _chat()
+            fit = fit or of_chat
     except ModuleNotFoundError as error:
         raise BookError(f"Asking needs the package {error.name}: pip install -r requirements.lock.") from None
     found = distinct(reranked(candidates, question, fit), SHOWN)

@@ -3,7 +3,7 @@
 // biome-ignore lint/correctness/noUnusedVariables: the fragment calls it
 function mount(root, data, host) {
   const {labels, nats, most} = data, last = labels.length - 1;
-  const now = {stage: last, token: nats[0].reduce((best, _, i) => nats[0][i] - nats[last][i] > nats[0][best] - nats[last][best] ? i : best, 0)};
+  const now = {stage: 0, token: nats[0].reduce((best, _, i) => nats[0][i] - nats[last][i] > nats[0][best] - nats[last][best] ? i : best, 0)};
   const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
   const box = el("div", "bkv");

@@ -57,5 +57,5 @@ function mount(root, data, host) {
   function tell() { speech.say(`Step ${Math.round(now.step)} of ${steps}. ${values.map((value) => value.textContent).join(", ")}`); }
 
   host.bookkit = {now, ready, go: play.go, pixel: (row, x, y) => [...canvases[row].getContext("2d").getImageData(x, y, 1, 1).data]};
-  play.put(steps);
+  play.put(0);
 }
