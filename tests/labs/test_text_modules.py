@@ -134,7 +134,7 @@ def test_the_engine_goes_on_as_generate_does(library, tmp_path):
         ids = [tokenizer.bos_token_id, *tokenizer(text).input_ids]
         inputs = torch.tensor([ids])
         out = model.generate(inputs, attention_mask=torch.ones_like(inputs), do_sample=False, max_new_tokens=24)
-        greedy.append({"typed": text, "ids": ids, "then": out[0, len(ids) :].tolist()})
+        greedy.append({"typed": text, "ids": ids, "written": out[0, len(ids) :].tolist()})
     hold(tmp_path, "textengine", {"model": str(MODEL), "greedy": greedy})
 
 
