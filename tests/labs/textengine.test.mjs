@@ -64,6 +64,18 @@ test("where tokens look: a byte each, and what lies far back is one token", asyn
   }
 });
 
+test("layer 1, head 0 looks at the beginning more than any other head, as the page says", async () => {
+  for (const typed of ["Once upon a time there was a little", 'The raven said: "Where is my ring?" Nobody answered, and the snow fell on.', "Anna and Tom went to the forest. There Tom met a fox, and"]) {
+    const {ids, heads, codes} = await engine.calls.look({typed, written: []}, job()), n = ids.length + 1, size = n * (n + 1) / 2, firsts = [];
+    for (let map = 0; map < codes.length; map += size) {
+      let sum = 0;
+      for (let query = 1; query < n; query++) sum += codes[map + query * (query + 1) / 2];
+      firsts.push(sum);
+    }
+    assert.equal(firsts.indexOf(Math.max(...firsts)), 1 * heads + 0, typed);
+  }
+});
+
 test("an address holds the text and what was written", () => {
   const state = {typed: "a & b #ü 🦊\n", written: [5, 6143], setting: {...OWN, temperature: 0.7, topK: 40}};
   assert.deepEqual(fromAddress(toAddress(state), 6144), state);
