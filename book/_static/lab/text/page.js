@@ -44,7 +44,7 @@ function rules(changed) {
 function build(host, root, example) {
   const speech = speaker(), say = (text) => speech.say(text);
   const box = el("div", "bkv bk-lab bk-text"), form = el("form"), head = el("div", "bk-text-ask");
-  const tokens = el("p", "bk-text-tokens", null, {"aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
+  const tokens = el("div", "bk-text-tokens", null, {role: "group", tabindex: 0, "aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
   const state = {typed: example.typed, written: []};
   let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0, frame = 0;
 
@@ -149,6 +149,7 @@ function build(host, root, example) {
         if (i >= answer.typed) token.dataset.written = "";
         return [token, el("wbr")];
       }), el("span", "bk-text-blank", "?"));
+      tokens.scrollTop = tokens.scrollHeight;
       distribution.show({before: warp(answer.logits, answer.ids, OWN), after: warp(answer.logits, answer.ids, setting.get()), vocabulary});
     }
     show();
