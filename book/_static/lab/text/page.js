@@ -92,6 +92,7 @@ function build(host, root, example) {
 
   const ready = () => load.state() === "ready";
   const question = (name, about) => ask({op: "call", lab: "text", name, settings: about});
+  const absence = () => { press.focus(); say(`The model is not here yet: ${press.textContent}`); };
   function complain(words) { wrong.textContent = words; wrong.hidden = !words; }
   function trouble(error) {
     if (error.kind === "cancelled") return;
@@ -112,6 +113,7 @@ function build(host, root, example) {
     return refresh();
   }
   function fill({typed, written}) {
+    job?.cancel();
     Object.assign(state, {typed, written});
     return moved();
   }
@@ -180,7 +182,7 @@ function build(host, root, example) {
 
   /** Tokens that the reader chose are written. */
   function pick(path) {
-    if (!ready()) { press.focus(); say(`The model is not here yet: ${press.textContent}`); return; }
+    if (!ready()) { absence(); return; }
     if (job) return;
     state.written = [...state.written, ...path];
     moved();
@@ -189,9 +191,7 @@ function build(host, root, example) {
     if (job || load.state() === "loading") return;
     if (!ready()) {
       // What is kept in the browser starts by itself; a transfer waits for the reader's word.
-      if (load.kept()) { await load.load(); return; }
-      press.focus();
-      say(`The model is not here yet: ${press.textContent}`);
+      if (load.kept()) await load.load(); else absence();
       return;
     }
     clearTimeout(timer);
@@ -215,8 +215,8 @@ function build(host, root, example) {
       timing.textContent = `${answer.fresh} token${answer.fresh === 1 ? "" : "s"} in ${answer.seconds.toFixed(2)} s on your machine: ${Math.round(answer.fresh / answer.seconds)} a second.${answer.ended ? " The model ended the text here." : ""}`;
       say(`Written: ${vocabulary.text(written.slice(before))}`);
     } catch (error) {
-      if (error.kind === "cancelled") timing.textContent = "Stopped.";
-      trouble(error);
+      if (error.kind !== "cancelled") { trouble(error); return; }
+      timing.textContent = "Stopped.";
     } finally {
       job = null;
       stop.hidden = true;
