@@ -139,10 +139,19 @@ def test_the_site_gets_each_file_once_under_its_hash(tmp_path):
 
 
 def test_what_viewers_share_becomes_a_module():
-    module = labs.shared_module()
     source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
+    module = labs.module(source)
     (exported,) = re.findall(r"export \{(.*)\};\n$", module)
     assert module.startswith(source) and {"el", "svg", "choices", "player", "speaker", "onTheme"} <= set(
         exported.split(", ")
     )
     assert ".bookkit-viewer{" in labs.shared_style() and ".bkv{" in labs.shared_style()
+
+
+@pytest.mark.parametrize("name", labs.VIEWERS)
+def test_a_viewer_becomes_a_module(name):
+    module = labs.viewer_module(name)
+    (wanted,) = re.findall(r'^import \{(.*)\} from "../shared.js";', module)
+    (exported,) = re.findall(r"export \{(.*)\};\n$", module)
+    assert "mount" in exported.split(", ") and not set(wanted.split(", ")) & set(exported.split(", "))
+    assert "NAME" not in module + labs.viewer_source(name, "css") and f"bk-{name}-" in module

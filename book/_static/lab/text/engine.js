@@ -16,8 +16,8 @@ export async function start(files) {
   let read = [], states = [];
 
   /** The ids of a text: the beginning, what was typed, what was written; of a long one only the end. */
-  function idsOf({typed, then}) {
-    const given = tokenizer.encode(typed), all = [...given, ...then];
+  function idsOf({typed, written}) {
+    const given = tokenizer.encode(typed), all = [...given, ...written];
     const lost = LOSS * Math.ceil(Math.max(0, all.length - (most - 1)) / LOSS);
     return {ids: [begin, ...all.slice(lost)], lost, typed: 1 + Math.max(0, given.length - lost)};
   }
@@ -43,18 +43,18 @@ export async function start(files) {
     return {...found, most, logits: await logitsOf(found.ids, job)};
   }
 
-  /** Writes at most `count` tokens: a step {token} for each; in the end what `next` says, {seconds, written, ended}. */
-  async function write({count, setting, typed, then}, job) {
-    const began = performance.now(), written = [];
-    const text = () => ({typed, then: [...then, ...written]});
-    while (written.length < count && written.at(-1) !== config.eos_token_id) {
+  /** Writes at most `count` tokens: a step {token} for each; in the end what `next` says, {seconds, fresh, ended}. */
+  async function write({count, setting, typed, written}, job) {
+    const began = performance.now(), fresh = [];
+    const text = () => ({typed, written: [...written, ...fresh]});
+    while (fresh.length < count && fresh.at(-1) !== config.eos_token_id) {
       const {ids, logits} = await next(text(), job), id = draw(warp(logits, ids, setting).shares, Math.random());
-      written.push(id);
+      fresh.push(id);
       job.step({token: id});
       await job.pause();
     }
     const seconds = (performance.now() - began) / 1000;
-    return {...await next(text(), job), seconds, written: written.length, ended: written.at(-1) === config.eos_token_id};
+    return {...await next(text(), job), seconds, fresh: fresh.length, ended: fresh.at(-1) === config.eos_token_id};
   }
 
   /**

@@ -44,9 +44,9 @@ function rules(changed) {
 function build(host, root, example) {
   const speech = speaker(), say = (text) => speech.say(text);
   const box = el("div", "bkv bk-lab bk-text"), form = el("form"), head = el("div", "bk-text-ask");
-  const tokens = el("p", "bk-text-tokens", null, {"aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
-  const state = {typed: example.typed, then: []};
-  let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0;
+  const tokens = el("div", "bk-text-tokens", null, {role: "group", tabindex: 0, "aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
+  const state = {typed: example.typed, written: []};
+  let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0, frame = 0;
 
   // What a reader sets.
   const text = field("Your text", "bk-text-input", {rows: 2, maxlength: MOST_LETTERS, "aria-describedby": "bk-text-hint", "aria-keyshortcuts": "Control+Enter"}, "textarea");
@@ -67,8 +67,8 @@ function build(host, root, example) {
   const actions = el("div", "bk-lab-actions bk-text-actions"), timing = el("p", "bkv-note bk-text-timing");
   const action = (words, click) => { const button = el("button", "bkv-link", words, {type: "button"}); button.onclick = click; actions.append(button); return button; };
   const one = action("Write one token", () => go(1));
-  const back = action("Step back", () => { const id = state.then.pop(); moved(); say(`“${vocabulary.face(id).name}” taken back`); });
-  action("Start anew", () => { fill({typed: "", then: []}); text.input.focus(); });
+  const back = action("Step back", () => { const id = state.written.pop(); moved(); say(`“${vocabulary.face(id).name}” taken back`); });
+  action("Start anew", () => { fill({typed: "", written: []}); text.input.focus(); });
   action("Copy a link to this", async () => { timing.textContent = await shareLink(toAddress({...state, setting: setting.get()}), "the text and the settings"); say(timing.textContent); });
   form.append(head, settings.node, wrong);
 
@@ -77,7 +77,7 @@ function build(host, root, example) {
   const branches = tree({
     say, vocabulary: () => vocabulary, take: (path) => pick(path),
     async likeliest(path) {
-      const found = path.length ? await question("next", {...state, then: [...state.then, ...path]}).done : answer;
+      const found = path.length ? await question("next", {...state, written: [...state.written, ...path]}).done : answer;
       const {shares} = warp(found.logits, found.ids, setting.get());
       return top(shares, 3).filter((id) => shares[id] > 0).map((id) => ({id, share: shares[id]}));
     },
@@ -92,6 +92,7 @@ function build(host, root, example) {
 
   const ready = () => load.state() === "ready";
   const question = (name, about) => ask({op: "call", lab: "text", name, settings: about});
+  const absence = () => { press.focus(); say(`The model is not here yet: ${press.textContent}`); };
   function complain(words) { wrong.textContent = words; wrong.hidden = !words; }
   function trouble(error) {
     if (error.kind === "cancelled") return;
@@ -106,13 +107,14 @@ function build(host, root, example) {
   }
 
   // What the model makes of the text.
-  const whole = () => state.typed + (ready() ? vocabulary.text(state.then) : "");
+  const whole = () => state.typed + (ready() ? vocabulary.text(state.written) : "");
   function moved() {
     text.input.value = whole();
     return refresh();
   }
-  function fill({typed, then}) {
-    Object.assign(state, {typed, then});
+  function fill({typed, written}) {
+    job?.cancel();
+    Object.assign(state, {typed, written});
     return moved();
   }
   async function refresh() {
@@ -120,9 +122,9 @@ function build(host, root, example) {
     asked?.cancel();
     asked = null;
     complain("");
-    back.disabled = !state.then.length || !ready();
+    back.disabled = !state.written.length || !ready();
     if (!ready()) {
-      answer = state.typed === example.typed && !state.then.length ? example.answer : null;
+      answer = state.typed === example.typed && !state.written.length ? example.answer : null;
       draw();
       return;
     }
@@ -149,6 +151,7 @@ function build(host, root, example) {
         if (i >= answer.typed) token.dataset.written = "";
         return [token, el("wbr")];
       }), el("span", "bk-text-blank", "?"));
+      tokens.scrollTop = tokens.scrollHeight;
       distribution.show({before: warp(answer.logits, answer.ids, OWN), after: warp(answer.logits, answer.ids, setting.get()), vocabulary});
     }
     show();
@@ -179,18 +182,16 @@ function build(host, root, example) {
 
   /** Tokens that the reader chose are written. */
   function pick(path) {
-    if (!ready()) { press.focus(); say(`The model is not here yet: ${press.textContent}`); return; }
+    if (!ready()) { absence(); return; }
     if (job) return;
-    state.then = [...state.then, ...path];
+    state.written = [...state.written, ...path];
     moved();
   }
   async function go(count = setting.count.get()) {
     if (job || load.state() === "loading") return;
     if (!ready()) {
       // What is kept in the browser starts by itself; a transfer waits for the reader's word.
-      if (load.kept()) { await load.load(); return; }
-      press.focus();
-      say(`The model is not here yet: ${press.textContent}`);
+      if (load.kept()) await load.load(); else absence();
       return;
     }
     clearTimeout(timer);
@@ -200,21 +201,22 @@ function build(host, root, example) {
     write.hidden = true;
     stop.hidden = false;
     one.disabled = back.disabled = true;
-    const before = state.then.length;
+    const {written} = state, before = written.length;
     job = ask({op: "run", lab: "text", settings: {...state, count, setting: setting.get()}}, ({event, token}) => {
-      if (event !== "step") return;
-      state.then.push(token);
-      text.input.value = whole();
-      text.input.scrollTop = text.input.scrollHeight;
+      // What arrives after the reader has typed something else belongs to no text.
+      if (event !== "step" || state.written !== written) return;
+      written.push(token);
+      // The model is faster than the screen.
+      if (!frame) frame = requestAnimationFrame(() => { frame = 0; text.input.value = whole(); text.input.scrollTop = text.input.scrollHeight; });
     });
     try {
       answer = await job.done;
       host.bookkit.last = answer;
-      timing.textContent = `${answer.written} token${answer.written === 1 ? "" : "s"} in ${answer.seconds.toFixed(2)} s on your machine: ${Math.round(answer.written / answer.seconds)} a second.${answer.ended ? " The model ended the text here." : ""}`;
-      say(`Written: ${vocabulary.text(state.then.slice(before))}`);
+      timing.textContent = `${answer.fresh} token${answer.fresh === 1 ? "" : "s"} in ${answer.seconds.toFixed(2)} s on your machine: ${Math.round(answer.fresh / answer.seconds)} a second.${answer.ended ? " The model ended the text here." : ""}`;
+      say(`Written: ${vocabulary.text(written.slice(before))}`);
     } catch (error) {
-      if (error.kind === "cancelled") timing.textContent = "Stopped.";
-      trouble(error);
+      if (error.kind !== "cancelled") { trouble(error); return; }
+      timing.textContent = "Stopped.";
     } finally {
       job = null;
       stop.hidden = true;
@@ -225,7 +227,7 @@ function build(host, root, example) {
   }
   text.input.addEventListener("input", () => {
     job?.cancel();
-    Object.assign(state, {typed: text.input.value, then: []});
+    Object.assign(state, {typed: text.input.value, written: []});
     clearTimeout(timer);
     timer = setTimeout(refresh, RESTING);
   });

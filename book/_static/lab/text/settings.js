@@ -10,12 +10,12 @@ const within = (value, [low, high], otherwise) => Number.isFinite(value) ? Math.
 /**
  * @param {string} hash of an address
  * @param {number} size of the vocabulary
- * @returns {{typed: string, then: number[], setting: object}|null} null where the address says nothing
+ * @returns {{typed: string, written: number[], setting: object}|null} null where the address says nothing
  */
 export function fromAddress(hash, size) {
   const found = new URLSearchParams(hash.replace(/^#/, ""));
   if (!found.has("text")) return null;
-  const written = (found.get("then") ?? "").split(".").filter(Boolean).slice(0, MOST_TOKENS).map(Number);
+  const written = (found.get("written") ?? "").split(".").filter(Boolean).slice(0, MOST_TOKENS).map(Number);
   const setting = Object.fromEntries(KEYS.map((key) => {
     const said = found.get(key) ?? "", value = said.trim() === "" ? Number.NaN : Number(said);
     if (key === "topK") return [key, value === 0 ? 0 : Math.round(within(value, LIMITS.topK, OWN.topK))];
@@ -23,13 +23,13 @@ export function fromAddress(hash, size) {
   }));
   return {
     typed: found.get("text").slice(0, MOST_LETTERS),
-    then: written.every((id) => Number.isInteger(id) && id >= 0 && id < size) ? written : [],
+    written: written.every((id) => Number.isInteger(id) && id >= 0 && id < size) ? written : [],
     setting,
   };
 }
 
 /** @returns {string} "#text=…": the part of an address that browsers keep to themselves */
-export function toAddress({typed, then, setting}) {
+export function toAddress({typed, written, setting}) {
   const changed = KEYS.filter((key) => setting[key] !== OWN[key]).map((key) => [key, setting[key]]);
-  return `#${new URLSearchParams([["text", typed], ...(then.length ? [["then", then.join(".")]] : []), ...changed])}`;
+  return `#${new URLSearchParams([["text", typed], ...(written.length ? [["written", written.join(".")]] : []), ...changed])}`;
 }

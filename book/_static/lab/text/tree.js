@@ -54,6 +54,7 @@ export function tree(told) {
   async function press(twig) {
     choose(twig);
     const twigs = await grow(twig);
+    twigs.at(-1)?.button.scrollIntoView({block: "nearest", inline: "nearest"});
     told.say(`${path.textContent} ${odds.textContent}${twigs.length ? ` Next: ${twigs.map(({button}) => button.getAttribute("aria-label")).join("; ")}` : ""}`);
   }
   /** A new tree for a text that the old one does not belong to: three tokens, three behind each, and behind the likeliest. */
