@@ -1,7 +1,7 @@
 """The search over the book that runs in a reader's browser: passages and their vectors, and the model that made them.
 
-The search lab computes a question's vector on the reader's machine and compares it with those of all passages, which are
-made here while the site is built. Both come from one network: the role ``embedder`` with its weights as eight bits
+The search lab computes a question's vector on the reader's machine and compares it with those of all passages. These
+are made here while the site is built, by the same network: the role ``embedder`` with its weights as eight bits
 (:mod:`bookkit.eight_bits`), through the graph in ``data/labs/search``. Only passages that are new or have changed are
 encoded; the other vectors lie in the cache.
 """
