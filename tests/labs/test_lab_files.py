@@ -81,7 +81,7 @@ def test_exporting_again_gives_the_same_bytes(tmp_path):
         pytest.skip(f"{', '.join(missing)}: not installed; see training/browser/requirements.txt")
     from training.browser import graphs
 
-    record = graphs.write(graphs.networks(MODEL), MODEL, tmp_path, graphs.MAKERS)
+    record = graphs.write(MODEL, tmp_path)
     assert record == json.loads((DATA / "graphs.json").read_text(encoding="utf-8"))
     for name in GRAPHS:
         assert (tmp_path / f"{name}.onnx").read_bytes() == (DATA / f"{name}.onnx").read_bytes(), name

@@ -21,9 +21,7 @@ def main() -> None:
     if wrong := set(asked) - set(PARTS):
         raise BookError(f"{', '.join(sorted(wrong))} is no part of this recipe: name {' or '.join(PARTS)}.")
     if "graphs" in asked:
-        pictures = graphs.write(
-            graphs.networks(example.MODEL), example.MODEL, example.ROOT / "data/labs/pictures", graphs.MAKERS
-        )
+        pictures = graphs.write(example.MODEL, example.ROOT / "data/labs/pictures")
         search = embedder.write(example.ROOT / "data/labs/search")
         for name, graph in (pictures["graphs"] | search["graphs"]).items():
             print(f"{name}: {graph['bytes']:,} bytes of graph, {graph['weights']['bytes']:,} of weights")

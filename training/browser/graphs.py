@@ -1,13 +1,12 @@
-"""The graphs of a lab's networks for the browser: ONNX files without weights.
+"""The graphs of pocket-diffusion for the browser: ONNX files without weights.
 
-A graph says where in a safetensors file each of its tensors lies (ONNX calls this external data), so the
+A graph says where in the shipped safetensors file each of its tensors lies (ONNX calls this external data), so the
 site carries the same weights that the chapters load, once, and a graph is a few dozen kilobytes. What the format
 cannot read from there as it is (a constant that the exporter folded) lies in the graph itself. Weights that are stored
 as float16 pass through a cast, which the runtime works out while it loads.
 
-Three networks are those of pocket-diffusion: the text encoder, the U-Net, and the decoder of the autoencoder. The
-U-Net's graph has a second output, where each place of the picture looks: cross-attention at its finest resolution, mean
-over layers and heads. The search lab's network is that of :mod:`training.browser.embedder`.
+Three networks: the text encoder, the U-Net, and the decoder of the autoencoder. The U-Net's graph has a second
+output, where each place of the picture looks: cross-attention at its finest resolution, mean over layers and heads.
 """
 
 import collections
@@ -25,9 +24,7 @@ import torch
 from bookkit import files
 from bookkit.errors import BookError
 
-MAKERS = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
-"""What the graphs of pocket-diffusion are made with."""
-TYPES = {"F16": np.float16, "F32": np.float32, "I8": np.int8}
+TYPES = {"F16": np.float16, "F32": np.float32}
 SMALL = 64
 """Tensors of fewer numbers stay in the graph."""
 
@@ -118,7 +115,7 @@ def stored(path: Path) -> dict[bytes, tuple[list[int], int, int, str, bool]]:
         if name == "__metadata__":
             continue
         if entry["dtype"] not in TYPES:
-            raise BookError(f"{path} holds {name} as {entry['dtype']}; store float32, float16 or int8.")
+            raise BookError(f"{path} holds {name} as {entry['dtype']}; store float16 or float32.")
         begin, end = (8 + length + offset for offset in entry["data_offsets"])
         tensor = np.frombuffer(content[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
         for turned in (False, True)[: 1 + (tensor.ndim == 2)]:
@@ -165,15 +162,15 @@ def without_weights(model, weights: Path, location: str):
     tensors, before = [], []
     for tensor in graph.initializer:
         array = numpy_helper.to_array(tensor)
-        place = known.get(digest(array)) if array.dtype in (np.float32, np.int8) and array.size >= SMALL else None
+        place = known.get(digest(array)) if array.dtype == np.float32 and array.size >= SMALL else None
         if place is None:
-            if array.dtype != np.int64 and array.size > 4096:
+            if array.dtype == np.float32 and array.size > 4096:
                 raise BookError(f"A tensor of {array.size:,} numbers is not in {weights}.")
             tensors.append(tensor)
             continue
         shape, begin, length, kind, turned = place
         outside = TensorProto(name=f"{tensor.name}w", dims=shape, data_location=TensorProto.EXTERNAL)
-        outside.data_type = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT, "I8": TensorProto.INT8}[kind]
+        outside.data_type = TensorProto.FLOAT16 if kind == "F16" else TensorProto.FLOAT
         for key, value in (("location", location), ("offset", begin), ("length", length)):
             outside.external_data.add(key=key, value=str(value))
         tensors.append(outside)
@@ -200,14 +197,13 @@ def without_weights(model, weights: Path, location: str):
     return model
 
 
-def export(network, inputs: dict, outputs: list[str], free: dict | None = None):
-    """The network as an ONNX model with its weights in it; `free` names the sizes of inputs that are not fixed."""
+def export(network, inputs: dict, outputs: list[str]):
+    """The network as an ONNX model with its weights in it."""
     network.eval()  # a wrapper starts in training mode, and the exporter would put its parts there, too
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(network, tuple(inputs.values()), input_names=list(inputs), output_names=outputs,
-                                    dynamic_shapes=free and tuple(free.values()), dynamo=True, opset_version=18,
-                                    optimize=True, verbose=False)  # fmt: skip
+                                    dynamo=True, opset_version=18, optimize=True, verbose=False)  # fmt: skip
     return program.model_proto
 
 
@@ -215,10 +211,7 @@ def export(network, inputs: dict, outputs: list[str], free: dict | None = None):
 
 
 def networks(folder: Path) -> dict[str, tuple]:
-    """By the name of their graph: the network, its inputs, its outputs, and its weights' file below the folder.
-
-    Where sizes of inputs are not fixed, they follow as a fifth, as torch.onnx.export takes them.
-    """
+    """By the name of their graph: the network, its inputs, its outputs, and its weights' file below the folder."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
 
@@ -239,33 +232,40 @@ def networks(folder: Path) -> dict[str, tuple]:
     }  # fmt: skip
 
 
-def write(parts: dict[str, tuple], folder: Path, target: Path, makers: Iterable[str]) -> dict:
-    """Export networks whose weights lie below a folder; return, and write as graphs.json, what each belongs to.
+def write(model: Path, target: Path) -> dict:
+    """Export all graphs of a pipeline's folder; return, and write as graphs.json, what each belongs to."""
+    graphs = {
+        name: (without_weights(export(network, inputs, outputs), model / weights, "weights"), weights)
+        for name, (network, inputs, outputs, weights) in networks(model).items()
+    }
+    return keep(graphs, model, target, ("torch", "diffusers", "transformers", "onnx", "onnxscript"))
+
+
+def keep(graphs: dict[str, tuple], folder: Path, target: Path, makers: Iterable[str]) -> dict:
+    """Write graphs and their graphs.json, which says what each belongs to and what it was made by; return that.
 
     Args:
-        parts: the networks, as :func:`networks` gives them.
-        folder: of their weights.
-        target: where graphs and graphs.json go.
+        graphs: by name, an ONNX model and its weights' file below `folder`.
+        folder: of the weights.
+        target: where they are kept.
         makers: the packages whose versions are noted.
     """
     record = {"made_by": {name: metadata.version(name) for name in makers}, "graphs": {}}
-    for name, (network, inputs, outputs, weights, *free) in parts.items():
-        path = folder / weights
-        graph = without_weights(export(network, inputs, outputs, *free), path, "weights")
-        content = graph.SerializeToString(deterministic=True)
+    for name, (graph, weights) in graphs.items():
+        content, path = graph.SerializeToString(deterministic=True), folder / weights
         files.write_bytes(target / f"{name}.onnx", content)
         record["graphs"][name] = {
             "file": f"{name}.onnx",
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
             "weights": {"file": weights, "bytes": path.stat().st_size, "sha256": files.sha256(path)},
-            "inputs": dict(zip(inputs, shapes(graph.graph.input), strict=True)),
-            "outputs": dict(zip(outputs, shapes(graph.graph.output), strict=True)),
+            "inputs": shapes(graph.graph.input),
+            "outputs": shapes(graph.graph.output),
         }
     files.write_text(target / "graphs.json", json.dumps(record, indent=1) + "\n")
     return record
 
 
-def shapes(values) -> list[list[int | str]]:
+def shapes(values) -> dict[str, list[int | str]]:
     """Of a graph's inputs or outputs; a size that is not fixed has a name."""
-    return [[size.dim_param or size.dim_value for size in one.type.tensor_type.shape.dim] for one in values]
+    return {one.name: [size.dim_param or size.dim_value for size in one.type.tensor_type.shape.dim] for one in values}
