@@ -177,7 +177,7 @@ def test_a_reader_compares_chooses_and_searches(lab, theme, width):
     visit.assert_quiet()
 
 
-@pytest.mark.parametrize("query", ["cosine similarity", "hallucination", "where is the eiffel tower", "LoRA", "-x"])
+@pytest.mark.parametrize("query", ["cosine similarity", "hallucination", "splitting words into smaller parts", "LoRA", "-x"])
 def test_the_half_by_words_is_the_sites_own_search(lab, open_page, query):
     page = lab().page
     page.get_by_label("A question to this book").fill(query)
@@ -188,6 +188,7 @@ def test_the_half_by_words_is_the_sites_own_search(lab, open_page, query):
     site = open_page(f"search.html?q={query.replace(' ', '+')}").page
     site.wait_for_function("/found|did not match/.test(document.querySelector('.search-summary')?.textContent)")
     theirs = site.locator("#search-results li a").evaluate_all("(links) => links.map((link) => link.href)")
+    theirs = [url for url in theirs if PAGE not in url]
     assert [url.split("?")[0] for url in ours] == [url.split("?")[0] for url in theirs][:5]
 
 

@@ -46,7 +46,7 @@ export function bookSearch({ready, failed, say}) {
   function byWords() {
     if (!there()) { words.show("The site's own search has not arrived: reload this page.", []); return; }
     const hits = keywordSearch(question);
-    words.show(hits.length ? `The site's search box finds ${plural(hits.length, "page or heading", "pages or headings")}.` : "The site's search box finds nothing: no page holds all of these words.", hits.slice(0, LISTED));
+    words.show(hits.length ? `The site's search box finds ${plural(hits.length, "other page or heading", "other pages or headings")}.` : "The site's search box finds nothing: no other page holds all of these words.", hits.slice(0, LISTED));
   }
   async function byMeaning() {
     const mine = question;

@@ -3,8 +3,11 @@
 /** @returns {boolean} whether the page has it */
 export const there = () => typeof Search === "object" && Search.hasIndex();
 
+/** The lab's page holds what its examples ask for; it is left out, as among the passages. */
+const OWN_PAGE = "book/lab/search";
+
 /**
- * What the site's search page would list for a query, in its order.
+ * What the site's search page would list for a query, in its order, without the lab's own page.
  * @param {string} query
  * @returns {{place: string, title: string, headings: string}[]} pages, and headings that the query names
  */
@@ -12,7 +15,7 @@ export function keywordSearch(query) {
   const [asked, ...terms] = Search._parseQuery(query);
   // It remembers the words, to mark them on the next page; here nobody has gone there yet.
   localStorage.removeItem("sphinx_highlight_terms");
-  return Search._performSearch(asked, ...terms).reverse().map(([page, title, anchor]) => {
+  return Search._performSearch(asked, ...terms).reverse().filter(([page]) => page !== OWN_PAGE).map(([page, title, anchor]) => {
     const [first, ...more] = title.split(" > ");
     return {place: `${page}.html${anchor}`, title: first, headings: more.join(" › ")};
   });
