@@ -44,6 +44,13 @@ def test_the_vectors_are_the_librarys(encoder):
     assert (ours * theirs).sum(axis=1).min() > 0.995  # an odd text may be off by more than the book's passages are
 
 
+def test_page_and_site_say_the_same_of_lengths_and_of_the_page_that_is_left_out():
+    modules = ROOT / "book" / "_static" / "lab" / "search"
+    assert f"const LONGEST = {browser.LONGEST};" in (modules / "engine.js").read_text(encoding="utf-8")
+    own = browser.OWN_PAGE.removesuffix(".md")
+    assert f'const OWN_PAGE = "{own}";' in (modules / "keywords.js").read_text(encoding="utf-8")
+
+
 def test_other_weights_are_refused(encoder, monkeypatch, tmp_path):
     monkeypatch.setenv("BOOKKIT_CACHE", str(tmp_path))
     monkeypatch.setattr(browser, "pack", lambda model: b"other")
