@@ -68,7 +68,7 @@ function build(host, root, example) {
   const action = (words, click) => { const button = el("button", "bkv-link", words, {type: "button"}); button.onclick = click; actions.append(button); return button; };
   const one = action("Write one token", () => go(1));
   const back = action("Step back", () => { const id = state.written.pop(); moved(`Taken back: ${vocabulary.face(id).name}. `); });
-  action("Start anew", () => { fill({typed: "", written: []}); text.input.focus(); });
+  action("Clear the text", () => { fill({typed: "", written: []}); text.input.focus(); });
   action("Copy a link to this", async () => { timing.textContent = await shareLink(toAddress({...state, setting: setting.get()}), "the text and the settings"); say(timing.textContent); });
   form.append(head, settings.node, wrong);
 
