@@ -1,4 +1,6 @@
-// The film of a run as one picture: what is held above, what is expected below, from noise to picture.
+// The film of a run, from noise to picture: as one picture, what is held above, what is expected below; and animated.
+
+import {animation} from "../apng.js";
 
 const sheet = (width, height) => { const canvas = document.createElement("canvas"); canvas.width = width; canvas.height = height; return canvas; };
 
@@ -54,10 +56,12 @@ export function png(run, index) {
   return new Promise((resolve) => enlarged(image, by).toBlob(resolve, "image/png"));
 }
 
+/** Which of the two pictures of a moment there are, and at which moments. */
+const filmed = (run) => [["held", "expected"].filter((kind) => run.frames.some((frame) => frame?.[kind])), [...run.frames.keys()].filter((index) => run.frames[index]?.expected)];
+
 /** The whole film as a PNG: a row held, a row expected. */
-export function filmPng(run) {
-  const rows = ["held", "expected"].filter((kind) => run.frames.some((frame) => frame?.[kind]));
-  const at = [...run.frames.keys()].filter((index) => run.frames[index]?.expected);
+export function stripPng(run) {
+  const [rows, at] = filmed(run);
   const by = Math.max(1, Math.round(128 / run.side)), size = by * run.side, gap = 4, out = sheet(at.length * (size + gap) - gap, rows.length * (size + gap) - gap), pen = out.getContext("2d");
   at.forEach((index, column) => {
     rows.forEach((kind, row) => {
@@ -66,4 +70,19 @@ export function filmPng(run) {
     });
   });
   return new Promise((resolve) => out.toBlob(resolve, "image/png"));
+}
+
+/** The whole film as an animated PNG of about five seconds: what is held beside what is expected. */
+export async function animatedPng(run) {
+  const [kinds, at] = filmed(run), by = Math.max(1, Math.round(256 / run.side)), size = by * run.side, gap = 8, pictures = [];
+  const out = sheet(kinds.length * (size + gap) - gap, size), pen = out.getContext("2d");
+  for (const index of at) {
+    kinds.forEach((kind, column) => {
+      const image = run.frames[index]?.[kind];
+      if (image) pen.drawImage(enlarged(image, by), column * (size + gap), 0);
+    });
+    const file = await new Promise((resolve) => out.toBlob(resolve, "image/png"));
+    pictures.push(new Uint8Array(await file.arrayBuffer()));
+  }
+  return animation(pictures, at.map((_, moment) => moment === at.length - 1 ? 2000 : Math.round(3000 / at.length)));
 }

@@ -2,7 +2,7 @@
 import {ask, loader} from "../client.js";
 import {dial, field, fold, json, mount, narrow, share as shareLink} from "../controls.js";
 import {choices, el, onTheme, player, speaker, svg} from "../shared.js";
-import {filmPng, png, strip} from "./film.js";
+import {animatedPng, stripPng, png, strip} from "./film.js";
 import {DEFAULTS, fromAddress, LIMITS, seedTrouble, toAddress} from "./settings.js";
 import {colourOf, Run, view} from "./view.js";
 import {accept, chance, complete, unknown} from "./words.js";
@@ -205,7 +205,8 @@ function build(host, root, example, words) {
   });
   const name = () => (shown.settings.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 40) || "picture") + `-seed-${shown.settings.seed}`;
   action("Save the picture", async () => save(await png(shown, at(shown)), `${name()}.png`));
-  action("Save the film", async () => save(await filmPng(shown), `${name()}-film.png`));
+  action("Save the film", async () => save(await animatedPng(shown), `${name()}-film.png`));
+  action("Save the film as a strip", async () => save(await stripPng(shown), `${name()}-strip.png`));
 
   // A run.
   async function go() {
