@@ -67,8 +67,8 @@ function build(host, root, example) {
   const actions = el("div", "bk-lab-actions bk-text-actions"), timing = el("p", "bkv-note bk-text-timing");
   const action = (words, click) => { const button = el("button", "bkv-link", words, {type: "button"}); button.onclick = click; actions.append(button); return button; };
   const one = action("Write one token", () => go(1));
-  const back = action("Step back", () => { const id = state.written.pop(); moved(); say(`“${vocabulary.face(id).name}” taken back`); });
-  action("Start anew", () => { fill({typed: "", written: []}); text.input.focus(); });
+  const back = action("Step back", () => { const id = state.written.pop(); moved(`Taken back: ${vocabulary.face(id).name}. `); });
+  action("Clear the text", () => { fill({typed: "", written: []}); text.input.focus(); });
   action("Copy a link to this", async () => { timing.textContent = await shareLink(toAddress({...state, setting: setting.get()}), "the text and the settings"); say(timing.textContent); });
   form.append(head, settings.node, wrong);
 
@@ -108,16 +108,17 @@ function build(host, root, example) {
 
   // What the model makes of the text.
   const whole = () => state.typed + (ready() ? vocabulary.text(state.written) : "");
-  function moved() {
+  /** The text has changed other than by typing; `words` say how. */
+  function moved(words) {
     text.input.value = whole();
-    return refresh();
+    return refresh(words);
   }
   function fill({typed, written}) {
     job?.cancel();
     Object.assign(state, {typed, written});
     return moved();
   }
-  async function refresh() {
+  async function refresh(words = "") {
     clearTimeout(timer);
     asked?.cancel();
     asked = null;
@@ -135,7 +136,7 @@ function build(host, root, example) {
     asked = null;
     host.bookkit.answer = answer;
     draw();
-    say(`Likeliest next: ${spokenTop({after: warp(answer.logits, answer.ids, setting.get()), vocabulary})}`);
+    say(`${words}Likeliest next: ${spokenTop({after: warp(answer.logits, answer.ids, setting.get()), vocabulary})}`);
   }
   function draw() {
     const began = performance.now();
@@ -185,7 +186,7 @@ function build(host, root, example) {
     if (!ready()) { absence(); return; }
     if (job) return;
     state.written = [...state.written, ...path];
-    moved();
+    moved(`Written: ${vocabulary.text(path)}. `);
   }
   async function go(count = setting.count.get()) {
     if (job || load.state() === "loading") return;
@@ -202,6 +203,7 @@ function build(host, root, example) {
     stop.hidden = false;
     one.disabled = back.disabled = true;
     const {written} = state, before = written.length;
+    let news = "";
     job = ask({op: "run", lab: "text", settings: {...state, count, setting: setting.get()}}, ({event, token}) => {
       // What arrives after the reader has typed something else belongs to no text.
       if (event !== "step" || state.written !== written) return;
@@ -213,23 +215,24 @@ function build(host, root, example) {
       answer = await job.done;
       host.bookkit.last = answer;
       timing.textContent = `${answer.fresh} token${answer.fresh === 1 ? "" : "s"} in ${answer.seconds.toFixed(2)} s on your machine: ${Math.round(answer.fresh / answer.seconds)} a second.${answer.ended ? " The model ended the text here." : ""}`;
-      say(`Written: ${vocabulary.text(written.slice(before))}`);
+      news = `Written: ${vocabulary.text(written.slice(before))}. `;
     } catch (error) {
       if (error.kind !== "cancelled") { trouble(error); return; }
       timing.textContent = "Stopped.";
+      news = "Stopped. ";
     } finally {
       job = null;
       stop.hidden = true;
       write.hidden = !ready();
       one.disabled = false;
     }
-    moved();
+    moved(news);
   }
   text.input.addEventListener("input", () => {
     job?.cancel();
-    Object.assign(state, {typed: text.input.value, written: []});
+    Object.assign(state, {typed: text.input.value.slice(0, MOST_LETTERS), written: []});
     clearTimeout(timer);
-    timer = setTimeout(refresh, RESTING);
+    timer = setTimeout(() => refresh(), RESTING);
   });
   text.input.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); go(); } });
   form.onsubmit = (event) => { event.preventDefault(); go(); };
