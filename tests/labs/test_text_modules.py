@@ -57,7 +57,7 @@ def golden_models(library, folder) -> dict:
     random = torch.Generator().manual_seed(0)
     for layers, heads, width, kind in ((1, 1, 8, torch.float32), (3, 4, 48, torch.float16)):
         torch.manual_seed(layers)
-        config = GPT2Config(n_layer=layers, n_head=heads, n_embd=width, vocab_size=64, n_positions=32,
+        config = GPT2Config(n_layer=layers, n_head=heads, n_embd=width, vocab_size=64, n_positions=32, bos_token_id=0, eos_token_id=0,
                             initializer_range=0.4, attn_implementation="eager")  # fmt: skip
         GPT2LMHeadModel(config).to(kind).save_pretrained(folder / str(width))
         other = GPT2LMHeadModel.from_pretrained(folder / str(width), dtype=torch.float32).eval()

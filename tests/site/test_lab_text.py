@@ -188,6 +188,13 @@ def test_a_reader_types_picks_writes_and_looks(lab, theme, width):
         arg=f"Written: {written.removeprefix('The old king')[:12]}",
     )
 
+    page.get_by_role("button", name="Back to your text").click()
+    page.wait_for_function("document.querySelector('.bookkit-lab').bookkit.answer.ids.length === 4")
+    assert text.input_value() == "The old king"
+    text.press("Control+Enter")
+    page.wait_for_function("document.querySelector('.bookkit-lab').bookkit.answer.ids.length === 16")
+    assert host.evaluate(ids) == greedy
+
     page.get_by_role("button", name="Back to the model’s own distribution").click()
     page.get_by_role("radio", name="Tree").check(force=True)
     twigs = page.locator(".bk-text-twig")
