@@ -14,8 +14,12 @@ are loaded when the reader asks for it.
 """
 
 import json
+import posixpath
 import re
+import zlib
 from pathlib import Path
+
+from docutils import nodes
 
 from bookkit import files
 from bookkit.ask import browser
@@ -134,11 +138,39 @@ def write(root: Path, static: Path) -> None:
         files.write_text(target / "viewers" / f"{name}.css", viewer_source(name, "css"))
 
 
+HOST = """<div class="bookkit-viewer bookkit-lab" data-bookkit="lab-{lab}" data-lab="{lab}" data-later{more}
+role="figure" aria-label="{title}"><p class="bk-lab-note">Here stands the <a href="{page}">{lab} lab</a>, where the page
+has JavaScript and comes from a web server.</p></div>"""
+
+
+def stand_in(app, doctree) -> None:
+    """Behind a control that needs a kernel, a cell tagged ``lab-NAME`` or ``lab-NAME-PANEL``, the page gets the lab."""
+    for cell in list(doctree.findall(nodes.container)):
+        for tag in cell["classes"]:
+            lab, _, panel = tag.removeprefix("tag_lab-").partition("-")
+            if tag.startswith("tag_lab-") and lab in LABS:
+                page = posixpath.relpath(f"book/lab/{lab}", posixpath.dirname(app.env.docname))
+                more = f' data-panel="{panel}"' if panel else ""
+                element = HOST.format(lab=lab, more=more, page=f"{page}.html", title=f"The {lab} lab, in this page")
+                cell.parent.insert(cell.parent.index(cell) + 1, nodes.raw("", element, format="html"))
+
+
+def bring(app, pagename, templatename, context, doctree) -> None:
+    """A page gets the modules of the labs that it holds, and the book's colours for what stands there before."""
+    for lab in sorted(set(re.findall(r'data-lab="(\w+)"', context.get("body", "")))):
+        app.add_css_file("lab/shared.css")
+        app.add_js_file(f"lab/{lab}/page.js", type="module")
+
+
 def finish(app, error) -> None:
     if error is None and app.builder.format == "html":
         write(Path(app.srcdir), Path(app.outdir) / "_static")
 
 
 def setup(app):
+    app.connect("doctree-read", stand_in)
+    app.connect("html-page-context", bring)
     app.connect("build-finished", finish)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    # Pages that were read under other rules than those of this file are read again.
+    rules = zlib.crc32(Path(__file__).read_bytes())
+    return {"version": "1", "env_version": rules, "parallel_read_safe": True, "parallel_write_safe": True}

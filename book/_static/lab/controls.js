@@ -68,13 +68,20 @@ export function mount(lab, base, sheets, prepare, build) {
     root.querySelector("slot").remove();
     await listed;
   }
+  const bring = (host) => start(host).catch((error) => {
+    // An error with a sentence is foreseen.
+    if (!error.sentence) console.error(error);
+    const note = host.querySelector(".bk-lab-note");
+    if (note) note.textContent = error.sentence ?? "The lab could not start in this browser; what stands above was made beforehand.";
+  });
+  // A lab in the midst of a chapter begins when the reader comes near.
+  const near = new IntersectionObserver((seen) => {
+    for (const {target, isIntersecting} of seen)
+      if (isIntersecting) { near.unobserve(target); target.bookkit.ready = bring(target); }
+  }, {rootMargin: "400px"});
   for (const host of document.querySelectorAll(`[data-lab="${lab}"]`)) {
     host.bookkit = {};
-    host.bookkit.ready = start(host).catch((error) => {
-      // An error with a sentence is foreseen.
-      if (!error.sentence) console.error(error);
-      const note = host.querySelector(".bk-lab-note");
-      if (note) note.textContent = error.sentence ?? "The lab could not start in this browser; what stands above was made beforehand.";
-    });
+    if ("later" in host.dataset) near.observe(host);
+    else host.bookkit.ready = bring(host);
   }
 }

@@ -46,7 +46,7 @@ function build(host, root, example) {
   const box = el("div", "bkv bk-lab bk-text"), form = el("form"), head = el("div", "bk-text-ask");
   const tokens = el("div", "bk-text-tokens", null, {role: "group", tabindex: 0, "aria-label": "The tokens of the text"}), hint = el("p", "bkv-note bk-text-hint"), wrong = el("p", "bk-lab-said", null, {role: "alert"});
   const state = {typed: example.typed, written: []};
-  let vocabulary = example.vocabulary, answer = null, panel = "next", asked = null, job = null, timer = 0, resting = 0, frame = 0;
+  let vocabulary = example.vocabulary, answer = null, panel = host.dataset.panel ?? "next", asked = null, job = null, timer = 0, resting = 0, frame = 0;
 
   // What a reader sets.
   const text = field("Your text", "bk-text-input", {rows: 2, maxlength: MOST_LETTERS, "aria-describedby": "bk-text-hint", "aria-keyshortcuts": "Control+Enter"}, "textarea");
