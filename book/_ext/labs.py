@@ -148,7 +148,7 @@ def stand_in(app, doctree) -> None:
     for cell in list(doctree.findall(nodes.container)):
         for tag in cell["classes"]:
             lab, _, panel = tag.removeprefix("tag_lab-").partition("-")
-            if tag.startswith("tag_lab-") and lab in LABS:
+            if tag.startswith("tag_lab-") and lab in (*LABS, "search"):
                 page = posixpath.relpath(f"book/lab/{lab}", posixpath.dirname(app.env.docname))
                 more = f' data-panel="{panel}"' if panel else ""
                 element = HOST.format(lab=lab, more=more, page=f"{page}.html", title=f"The {lab} lab, in this page")
