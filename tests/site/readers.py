@@ -207,8 +207,40 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
     assert not [url for url in visit.own if "/lab/files/" in url]
 
 
+def a_reader_turns_to_another_sentence_of_the_search_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_search.py loads it."""
+    page, host = visit.page, visit.page.locator(".bookkit-lab")
+    shown = "(host) => { const {chosen, rows} = host.bookkit.list.shown(); return [chosen, rows[0].sentence]; }"
+    before, nearest = host.evaluate(shown)
+    pick = page.locator(".bk-search-pick").first
+    pick.focus()
+    page.keyboard.press("Enter")
+    chosen, back = host.evaluate(shown)
+    print(f"{before!r} → {chosen!r}")
+    assert (chosen, back) == (nearest, before)
+    assert "of the variance" in page.locator(".bk-search-caption").inner_text()
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
+def a_reader_sets_the_sliders_of_the_text_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_text.py loads it."""
+    page = visit.page
+    if page.locator(".bk-lab-summary").is_visible():
+        page.locator(".bk-lab-summary").click()  # a phone folds the settings
+    page.get_by_role("slider", name="Top-k").fill("3")
+    page.get_by_text("3 of 6,144 tokens").wait_for()
+    rows = page.locator(".bk-text-bars button")
+    print([rows.nth(i).get_attribute("aria-label") for i in range(5)])
+    assert [rows.nth(i).get_attribute("data-cut") for i in range(5)] == ["false"] * 3 + ["true"] * 2
+    rows.first.click()  # without the model nothing is written
+    assert page.get_by_label("Your text").input_value() == "Once upon a time there was a little"
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
 READERS = {
+    "book/lab/text.html": a_reader_sets_the_sliders_of_the_text_lab,
     "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
+    "book/lab/search.html": a_reader_turns_to_another_sentence_of_the_search_lab,
     "notebooks/01_what_generative_ai_is.html": a_reader_turns_up_the_temperature_and_opens_the_timeline_of_chapter_01,
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
