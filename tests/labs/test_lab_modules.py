@@ -83,7 +83,8 @@ TEXTS = [
     "1234 3d 2½ ²", "a cat<|endoftext|> a dog", "İstanbul ΣΑΣ ὈΔΥΣΣΕΎΣ", "e\u0301 \u212b",
     "zero\u200bwidth\u00a0nbsp\u0085nel\ufefffeff", "...!?;:—–",
     "ｆｕｌｌ　ｗｉｄｔｈ", "한국어 日本語", "'s''t", "a\x00b\x1fc",
-    "  leading, and trailing  ", "\n\n\t tabs\r\n", "👨‍👩‍👧‍👦🏳️‍🌈", "a\U0010ffffb", "<|endoftext|><|endoftext|>", "It's he'd'", "１２３ ½",
+    "  leading, and trailing  ", "\n\n\t tabs\r\n", "👨‍👩‍👧‍👦🏳️‍🌈", "a\U0010ffffb", "<|endoftext|><|endoftext|>",
+    "It's he'd'", "１２３ ½",
 ]  # fmt: skip
 
 

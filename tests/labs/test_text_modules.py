@@ -58,7 +58,8 @@ def golden_models(library, folder) -> dict:
     for layers, heads, width, kind in ((1, 1, 8, torch.float32), (3, 4, 48, torch.float16)):
         torch.manual_seed(layers)
         config = GPT2Config(n_layer=layers, n_head=heads, n_embd=width, vocab_size=64, n_positions=32,
-                            initializer_range=0.4, attn_implementation="eager")  # fmt: skip
+                            bos_token_id=0, eos_token_id=0, initializer_range=0.4,
+                            attn_implementation="eager")  # fmt: skip
         GPT2LMHeadModel(config).to(kind).save_pretrained(folder / str(width))
         other = GPT2LMHeadModel.from_pretrained(folder / str(width), dtype=torch.float32).eval()
         other.config._attn_implementation = "eager"
@@ -119,7 +120,8 @@ def test_the_rules_are_those_of_transformers(library, tmp_path):
             own = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}
             own |= {NAMES[key]: value for key, value in setting.items()}
             out = model.generate(inputs, attention_mask=torch.ones_like(inputs), do_sample=True, max_new_tokens=1,
-                                 output_scores=True, output_logits=True, return_dict_in_generate=True, **own)  # fmt: skip
+                                 output_scores=True, output_logits=True, return_dict_in_generate=True,
+                                 **own)  # fmt: skip
             golden["chains"].append({"setting": setting, "ids": ids, "logits": packed(out.logits[0][0]),
                                      "shares": packed(out.scores[0][0].softmax(-1))})  # fmt: skip
     hold(tmp_path, "sampling", golden)

@@ -31,6 +31,10 @@ WRITE = """async ({count, setting}) => {
   return {fresh, seconds, ended, ids};
 }"""
 OWN = {"temperature": 1, "topK": 0, "topP": 1, "minP": 0, "penalty": 1}
+SPOKEN = """(text) => {
+  const {shadowRoot} = document.querySelector('.bookkit-lab');
+  return shadowRoot.querySelector('.bkv-sr').textContent.includes(text);
+}"""
 LONG_TASKS = """() => {
   window.longTasks = [];
   new PerformanceObserver((list) => { for (const one of list.getEntries()) window.longTasks.push(one.duration); })
@@ -183,10 +187,14 @@ def test_a_reader_types_picks_writes_and_looks(lab, theme, width):
     greedy, written = host.evaluate(ids), text.input_value()
     assert written.startswith("The old king")
     assert page.locator(".bk-text-tokens [data-written]").count() == 12
-    page.wait_for_function(
-        "(text) => document.querySelector('.bookkit-lab').shadowRoot.querySelector('.bkv-sr').textContent.includes(text)",
-        arg=f"Written: {written.removeprefix('The old king')[:12]}",
-    )
+    page.wait_for_function(SPOKEN, arg=f"Written: {written.removeprefix('The old king')[:12]}")
+
+    page.get_by_role("button", name="Back to your text").click()
+    page.wait_for_function("document.querySelector('.bookkit-lab').bookkit.answer.ids.length === 4")
+    assert text.input_value() == "The old king"
+    text.press("Control+Enter")
+    page.wait_for_function("document.querySelector('.bookkit-lab').bookkit.answer.ids.length === 16")
+    assert host.evaluate(ids) == greedy
 
     page.get_by_role("button", name="Back to the model’s own distribution").click()
     page.get_by_role("radio", name="Tree").check(force=True)

@@ -2,8 +2,8 @@
 
     python -m training.browser text
 
-Writes book/_static/lab/text/example.json: the text, its tokens, the logits behind it (float32 as base64), the likeliest tokens
-as text, and the sha256 of the weights.
+Writes book/_static/lab/text/example.json: the text, its tokens, the logits behind it (float32 as base64), the likeliest
+tokens as text, and the sha256 of the weights.
 """
 
 import base64

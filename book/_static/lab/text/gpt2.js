@@ -1,13 +1,13 @@
 // GPT-2, the whole model: a token goes in, a score for every possible next one comes out.
 
 /** The dot product of `size` numbers of `x` and of `y`, each from its own place on. */
-function dot(x, y, size, from, at) {
+function dot(x, y, size, start, at) {
   let a = 0, b = 0, c = 0, d = 0; // four sums, which a processor adds up side by side
   for (let i = 0; i < size; i += 4) {
-    a += x[from + i] * y[at + i];
-    b += x[from + i + 1] * y[at + i + 1];
-    c += x[from + i + 2] * y[at + i + 2];
-    d += x[from + i + 3] * y[at + i + 3];
+    a += x[start + i] * y[at + i];
+    b += x[start + i + 1] * y[at + i + 1];
+    c += x[start + i + 2] * y[at + i + 2];
+    d += x[start + i + 3] * y[at + i + 3];
   }
   return a + b + c + d;
 }
@@ -63,11 +63,11 @@ export class GPT2 {
     const query = part(0), size = x.length / this.heads;
     const out = new Float32Array(x.length), shares = [];
     past.push({key: part(1), value: part(2), shares});
-    for (let from = 0; from < x.length; from += size) {
-      const fits = past.map(({key}) => dot(query, key, size, from, from));
+    for (let start = 0; start < x.length; start += size) {
+      const fits = past.map(({key}) => dot(query, key, size, start, start));
       const weights = softmax(fits.map((fit) => fit / Math.sqrt(size)));
       past.forEach(({value}, at) => {
-        for (let i = from; i < from + size; i++) out[i] += weights[at] * value[i];
+        for (let i = start; i < start + size; i++) out[i] += weights[at] * value[i];
       });
       shares.push(weights);
     }

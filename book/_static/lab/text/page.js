@@ -68,6 +68,7 @@ function build(host, root, example) {
   const action = (words, click) => { const button = el("button", "bkv-link", words, {type: "button"}); button.onclick = click; actions.append(button); return button; };
   const one = action("Write one token", () => go(1));
   const back = action("Step back", () => { const id = state.written.pop(); moved(`Taken back: ${vocabulary.face(id).name}. `); });
+  const all = action("Back to your text", () => { state.written = []; moved("All that was written is taken back. "); });
   action("Clear the text", () => { fill({typed: "", written: []}); text.input.focus(); });
   action("Copy a link to this", async () => { timing.textContent = await shareLink(toAddress({...state, setting: setting.get()}), "the text and the settings"); say(timing.textContent); });
   form.append(head, settings.node, wrong);
@@ -123,7 +124,7 @@ function build(host, root, example) {
     asked?.cancel();
     asked = null;
     complain("");
-    back.disabled = !state.written.length || !ready();
+    back.disabled = all.disabled = !state.written.length || !ready();
     if (!ready()) {
       answer = state.typed === example.typed && !state.written.length ? example.answer : null;
       draw();
@@ -201,7 +202,7 @@ function build(host, root, example) {
     complain("");
     write.hidden = true;
     stop.hidden = false;
-    one.disabled = back.disabled = true;
+    one.disabled = back.disabled = all.disabled = true;
     const {written} = state, before = written.length;
     let news = "";
     job = ask({op: "run", lab: "text", settings: {...state, count, setting: setting.get()}}, ({event, token}) => {
@@ -243,7 +244,7 @@ function build(host, root, example) {
     if (linked) { setting.set(linked.setting); fill(linked); }
     return Boolean(linked);
   }
-  host.bookkit = Object.assign(host.bookkit || {}, {handled: [], state, go, fill, set: (to) => { setting.set({...setting.get(), ...to}); draw(); }, count: setting.count.set, rows: distribution.rows, viewer: looks.viewer, question});
+  host.bookkit = Object.assign(host.bookkit || {}, {handled: [], state, go, fill, set: (to) => { setting.set({...setting.get(), ...to}); draw(); }, viewer: looks.viewer});
   complain("");
   if (!open()) fill(state);
   addEventListener("hashchange", () => { if (open()) say("The link’s text and settings are filled in"); });
