@@ -178,7 +178,9 @@ def test_a_reader_compares_chooses_and_searches(lab, theme, width):
     visit.assert_quiet()
 
 
-@pytest.mark.parametrize("query", ["cosine similarity", "hallucination", "splitting words into smaller parts", "LoRA", "-x"])
+@pytest.mark.parametrize(
+    "query", ["cosine similarity", "hallucination", "splitting words into smaller parts", "LoRA", "-x"]
+)
 def test_the_half_by_words_is_the_sites_own_search(lab, open_page, query):
     page = lab().page
     page.get_by_label("A question to this book").fill(query)
