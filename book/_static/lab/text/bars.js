@@ -72,7 +72,7 @@ export function bars(pick) {
     more.hidden = !vocabulary.has(order[most]) || most >= 4 * MORE;
     said.replaceChildren(...told(before, after).map((words, i) => i === 0 || words.endsWith("bits") ? el("b", null, words) : words));
   }
-  return {node, show, rows: () => rows};
+  return {node, show};
 }
 
 /** The likeliest tokens, as a screen reader is told them. */

@@ -244,7 +244,7 @@ function build(host, root, example) {
     if (linked) { setting.set(linked.setting); fill(linked); }
     return Boolean(linked);
   }
-  host.bookkit = Object.assign(host.bookkit || {}, {handled: [], state, go, fill, set: (to) => { setting.set({...setting.get(), ...to}); draw(); }, count: setting.count.set, rows: distribution.rows, viewer: looks.viewer, question});
+  host.bookkit = Object.assign(host.bookkit || {}, {handled: [], state, go, fill, set: (to) => { setting.set({...setting.get(), ...to}); draw(); }, viewer: looks.viewer});
   complain("");
   if (!open()) fill(state);
   addEventListener("hashchange", () => { if (open()) say("The link’s text and settings are filled in"); });
