@@ -18,6 +18,7 @@ from bookkit.viewers import (
     flow,
     learning,
     next_token,
+    prompt,
     query,
     retrieval,
     sentence_map,
@@ -229,6 +230,35 @@ def _next_token_states(at) -> Iterator[None]:
     )
     assert LONG in thrown
     yield
+
+
+# ------------------------------------------------------------------ prompt
+
+_CONVERSATION = [
+    prompt.Token("<|im_start|>", "template", 1),
+    prompt.Token("user", "template", 4093, 0.01, [("system", 0.9), ("user", 0.01)]),
+    prompt.Token("\n", "template", 198, 0.99, [("\n", 0.99)]),
+    prompt.Token(LONG, "user", 7, 0.0, [(" Hello", 0.2), ("Hi", 0.1)]),
+    prompt.Token(" wörld", "assistant", 8, 0.5, [(" wörld", 0.5), (" there", 0.25)]),
+]
+
+
+def _prompt_hostile(texts: Sequence[str]) -> str:
+    kinds = list(prompt.KINDS)
+    tokens = [prompt.Token(t, kinds[i % 4], i, 0.25, [(t, 0.5), (texts[0], 0.1)]) for i, t in enumerate(texts)]
+    return prompt.viewer(tokens, title=texts[0], alt=texts[0]).data
+
+
+def _prompt_read(page, texts: Sequence[str]) -> None:
+    assert page.locator("button.bk-prompt-token").count() == len(texts)
+    page.locator("button.bk-prompt-token").first.click()
+    page.locator("button.bk-prompt-token").last.click()
+
+
+def _prompt_states(at) -> Iterator[None]:
+    for place in ("first", "last"):
+        getattr(at.locator("button.bk-prompt-token"), place).click()
+        yield
 
 
 # ------------------------------------------------------------------ query
@@ -464,6 +494,13 @@ SAMPLES = {
         _learning_states,
     ),
     "next_token": Sample(_next_token, ("svg rect", 15), _next_token_hostile, _next_token_read, _next_token_states),
+    "prompt": Sample(
+        lambda: prompt.viewer(_CONVERSATION).data,
+        (".bk-prompt-token", 5),
+        _prompt_hostile,
+        _prompt_read,
+        _prompt_states,
+    ),
     "query": Sample(_query, ("svg text", 3), _query_hostile, _query_read, _query_states),
     "retrieval": Sample(_retrieval, ("li", 4), _retrieval_hostile, _retrieval_read, _retrieval_states),
     "sentence_map": Sample(

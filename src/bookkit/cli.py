@@ -80,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     ask = command(_ask, "ask", "answer a question from the book, with the sections that the answer comes from")
     ask.add_argument("question", nargs="+", metavar="QUESTION")
 
+    serve = command(
+        _serve, "serve", "answer as an OpenAI-compatible server with the book's models, on this machine alone"
+    )
+    serve.add_argument("--port", type=int, default=8008, metavar="PORT", help="to listen at (default: %(default)s)")
+
     student = command(_student, "student", "write the student copy of a chapter")
     student.add_argument("notebook", type=Path, metavar="NOTEBOOK")
     student.add_argument("-o", "--out", type=Path, metavar="OUT", help="where to write it: a folder, or a name.ipynb")
@@ -107,6 +112,12 @@ def _ask(options: argparse.Namespace) -> None:
     from bookkit.ask import answer
 
     answer.ask(" ".join(options.question))
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from bookkit import serve
+
+    serve.serve(options.port)
 
 
 def _student(options: argparse.Namespace) -> None:

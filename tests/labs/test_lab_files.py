@@ -124,8 +124,10 @@ def test_the_site_gets_each_file_once_under_its_hash(tmp_path):
     labs.write(ROOT, tmp_path)
     listing = json.loads((tmp_path / "lab" / "labs.json").read_text(encoding="utf-8"))
     names = set()
+    wanted = labs.contents(ROOT)
+    assert listing["labs"].keys() == wanted.keys() == {*labs.LABS, "search"}
     for lab, entry in listing["labs"].items():
-        assert set(entry["files"]) == set(labs.LABS[lab])
+        assert entry["files"].keys() == wanted[lab].keys()
         for record in entry["files"].values():
             path = tmp_path / "lab" / record["url"]
             names.add(path.name)
@@ -137,10 +139,19 @@ def test_the_site_gets_each_file_once_under_its_hash(tmp_path):
 
 
 def test_what_viewers_share_becomes_a_module():
-    module = labs.shared_module()
     source = (fragment.FOLDER / "shared.js").read_text(encoding="utf-8")
+    module = labs.module(source)
     (exported,) = re.findall(r"export \{(.*)\};\n$", module)
     assert module.startswith(source) and {"el", "svg", "choices", "player", "speaker", "onTheme"} <= set(
         exported.split(", ")
     )
     assert ".bookkit-viewer{" in labs.shared_style() and ".bkv{" in labs.shared_style()
+
+
+@pytest.mark.parametrize("name", labs.VIEWERS)
+def test_a_viewer_becomes_a_module(name):
+    module = labs.viewer_module(name)
+    (wanted,) = re.findall(r'^import \{(.*)\} from "../shared.js";', module)
+    (exported,) = re.findall(r"export \{(.*)\};\n$", module)
+    assert "mount" in exported.split(", ") and not set(wanted.split(", ")) & set(exported.split(", "))
+    assert "NAME" not in module + labs.viewer_source(name, "css") and f"bk-{name}-" in module

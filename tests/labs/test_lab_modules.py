@@ -83,15 +83,21 @@ TEXTS = [
     "1234 3d 2½ ²", "a cat<|endoftext|> a dog", "İstanbul ΣΑΣ ὈΔΥΣΣΕΎΣ", "e\u0301 \u212b",
     "zero\u200bwidth\u00a0nbsp\u0085nel\ufefffeff", "...!?;:—–",
     "ｆｕｌｌ　ｗｉｄｔｈ", "한국어 日本語", "'s''t", "a\x00b\x1fc",
+    "  leading, and trailing  ", "\n\n\t tabs\r\n", "👨‍👩‍👧‍👦🏳️‍🌈", "a\U0010ffffb", "<|endoftext|><|endoftext|>",
+    "It's he'd'", "１２３ ½",
 ]  # fmt: skip
 
 
 def test_tokens_are_the_librarys(tmp_path):
+    """CLIP's tokenizer and GPT-2's; a token's bytes are those of its text."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(PIPELINE / "tokenizer")
-    texts = [[text, tokenizer(text, add_special_tokens=False).input_ids] for text in TEXTS]
-    hold(tmp_path, "bpe", {"tokenizers": [{"file": str(PIPELINE / "tokenizer" / "tokenizer.json"), "texts": texts}]})
+    tokenizers = []
+    for folder, bytes_ in ((PIPELINE / "tokenizer", False), (ROOT / "data" / "models" / "pocket-gpt2", True)):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        texts = [[text, tokenizer(text, add_special_tokens=False).input_ids] for text in TEXTS]
+        tokenizers.append({"file": str(folder / "tokenizer.json"), "texts": texts, "bytes": bytes_})
+    hold(tmp_path, "bpe", {"tokenizers": tokenizers})
 
 
 def test_a_wrong_number_is_seen(tmp_path):

@@ -4,6 +4,27 @@ from test_sentence_map import chosen, rest
 from test_token_viewer import FEED, READY, seen
 
 
+def a_reader_turns_up_the_temperature_and_opens_the_timeline_of_chapter_01(visit):
+    bars = visit.page.locator(".bookkit-next_token")
+    own = {"temperature": 1, "topK": 0, "topP": 1, "minP": 0}
+    entropy = [
+        bars.evaluate("(host, s) => host.bookkit.at(s)", own | {"temperature": t})["entropy"] for t in (0.3, 1, 3)
+    ]
+    print(f"entropy at the temperatures 0.3, 1 and 3: {entropy}")
+    assert entropy[0] < entropy[1] < entropy[2]
+    timeline = visit.page.get_by_role("group", name="Timeline of models")
+    timeline.locator("details").evaluate_all("(all) => all.forEach((one) => { one.open = false; })")
+    said = {}
+    for name in ("GPT-2", "Mixtral 8x7B"):
+        entry = timeline.locator("details").filter(has=visit.page.locator("summary", has_text=name))
+        entry.locator("summary").focus()
+        visit.page.keyboard.press("Enter")
+        said[name] = entry.locator("p").inner_text()
+        assert entry.locator("p").is_visible() and entry.locator("a").get_attribute("href").startswith("https://")
+    assert "OpenAI" in said["GPT-2"] and "Apache 2.0" in said["Mixtral 8x7B"]
+    assert timeline.locator("details[open]").count() == 1, "one entry at a time"
+
+
 def a_reader_types_into_chapter_02(visit):
     visit.page.evaluate(READY)
     visit.page.evaluate(FEED, "This is some text")
@@ -79,6 +100,19 @@ def a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07(visit):
     assert tree.evaluate("(host) => host.bookkit.now.step") == 1
     greedy = tree.evaluate("(host) => host.bookkit.greedy")
     assert greedy[0] == "0,0" and greedy[-1] != "5,0", "greedy search leads at first; in the end it lost or is dropped"
+
+
+def a_reader_selects_tokens_in_chapter_08(visit):
+    viewer = visit.page.locator(".bookkit-prompt")
+    tokens, told = viewer.locator("button.bk-prompt-token"), viewer.locator(".bk-prompt-one > p")
+    assert tokens.count() > 20 and "put there by the model" in told.text_content()  # the reply's first token
+    tokens.first.click()
+    assert "Nothing stands before it" in told.text_content()
+    for kind in ("template", "system", "user", "assistant"):
+        some = viewer.locator(f"button.bk-prompt-{kind}").last
+        some.click()
+        assert viewer.locator(".bk-prompt-bars li").count() >= 5
+    print(f"{tokens.count()} tokens; the last: {told.text_content()}")
 
 
 def a_reader_lets_points_flow_in_chapter_09(visit):
@@ -173,13 +207,47 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
     assert not [url for url in visit.own if "/lab/files/" in url]
 
 
+def a_reader_turns_to_another_sentence_of_the_search_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_search.py loads it."""
+    page, host = visit.page, visit.page.locator(".bookkit-lab")
+    shown = "(host) => { const {chosen, rows} = host.bookkit.list.shown(); return [chosen, rows[0].sentence]; }"
+    before, nearest = host.evaluate(shown)
+    pick = page.locator(".bk-search-pick").first
+    pick.focus()
+    page.keyboard.press("Enter")
+    chosen, back = host.evaluate(shown)
+    print(f"{before!r} → {chosen!r}")
+    assert (chosen, back) == (nearest, before)
+    assert "of the variance" in page.locator(".bk-search-caption").inner_text()
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
+def a_reader_sets_the_sliders_of_the_text_lab(visit):
+    """Before a model is loaded; tests/site/test_lab_text.py loads it."""
+    page = visit.page
+    if page.locator(".bk-lab-summary").is_visible():
+        page.locator(".bk-lab-summary").click()  # a phone folds the settings
+    page.get_by_role("slider", name="Top-k").fill("3")
+    page.get_by_text("3 of 6,144 tokens").wait_for()
+    rows = page.locator(".bk-text-bars button")
+    print([rows.nth(i).get_attribute("aria-label") for i in range(5)])
+    assert [rows.nth(i).get_attribute("data-cut") for i in range(5)] == ["false"] * 3 + ["true"] * 2
+    rows.first.click()  # without the model nothing is written
+    assert page.get_by_label("Your text").input_value() == "Once upon a time there was a little"
+    assert not [url for url in visit.own if "/lab/files/" in url]
+
+
 READERS = {
+    "book/lab/text.html": a_reader_sets_the_sliders_of_the_text_lab,
     "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
+    "book/lab/search.html": a_reader_turns_to_another_sentence_of_the_search_lab,
+    "notebooks/01_what_generative_ai_is.html": a_reader_turns_up_the_temperature_and_opens_the_timeline_of_chapter_01,
     "notebooks/02_tokenization.html": a_reader_types_into_chapter_02,
     "notebooks/03_embeddings.html": a_reader_turns_a_vector_and_searches_the_map_of_chapter_03,
     "notebooks/04_attention.html": a_reader_moves_a_query_and_follows_an_induction_head_in_chapter_04,
     "notebooks/05_gpt_from_scratch.html": a_reader_moves_through_the_training_of_chapter_05,
     "notebooks/07_gpt2_generation.html": a_reader_bends_a_distribution_and_unfolds_beams_in_chapter_07,
+    "notebooks/08_prompting.html": a_reader_selects_tokens_in_chapter_08,
     "notebooks/09_diffusion_from_scratch.html": a_reader_lets_points_flow_in_chapter_09,
     "notebooks/10_stable_diffusion.html": a_reader_plays_a_trajectory_in_chapter_10,
     "notebooks/12_qlora.html": a_reader_moves_through_the_training_in_chapter_12,

@@ -158,7 +158,7 @@ def test_a_reader_draws_looks_and_compares(lab, theme, width):
     assert prompt.input_value() == "a penguin, flat style, "
     prompt.press("Escape")
     if width < 600:
-        page.locator(".bk-pictures-summary").click()  # a phone folds the settings
+        page.locator(".bk-lab-summary").click()  # a phone folds the settings
     page.get_by_role("slider", name="Steps").fill("6")
     prompt.press("Enter")
     page.get_by_text("6 steps in").wait_for()

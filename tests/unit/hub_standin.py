@@ -91,8 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"{}", {"X-Error-Code": "EntryNotFound"})
             return
         described = [
-            {"type": "file", "path": name, "size": len(body), "oid": _etag(body)}
-            for name, body in inside.items()
+            {"type": "file", "path": name, "size": len(body), "oid": _etag(body)} for name, body in inside.items()
         ]
         self._json(described)
 

@@ -32,7 +32,7 @@ def bookkit(*words: str, **environment: str) -> subprocess.CompletedProcess:
 def test_help_names_every_command():
     done = bookkit("--help")
     assert done.returncode == 0
-    for name in ("fetch", "ask", "student", "status", "lists", "address", "strip"):
+    for name in ("fetch", "ask", "serve", "student", "status", "lists", "address", "strip"):
         assert name in done.stdout
 
 

@@ -39,7 +39,7 @@ def test_environment_yml_is_the_lock_for_conda():
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements-colab.txt", *(f"requirements-colab-{n}.txt" for n in ("02", "12", "14"))]
+    "name", ["requirements-colab.txt", *(f"requirements-colab-{n}.txt" for n in ("02", "08", "12", "14"))]
 )
 def test_colab_gets_the_same_versions_and_never_torch_or_numpy(name):
     asked = lock.pins((ROOT / name).read_text())

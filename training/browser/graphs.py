@@ -14,6 +14,8 @@ import hashlib
 import json
 import struct
 import warnings
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -232,23 +234,38 @@ def networks(folder: Path) -> dict[str, tuple]:
 
 def write(model: Path, target: Path) -> dict:
     """Export all graphs of a pipeline's folder; return, and write as graphs.json, what each belongs to."""
-    from importlib import metadata
+    graphs = {
+        name: (without_weights(export(network, inputs, outputs), model / weights, "weights"), weights)
+        for name, (network, inputs, outputs, weights) in networks(model).items()
+    }
+    return keep(graphs, model, target, ("torch", "diffusers", "transformers", "onnx", "onnxscript"))
 
-    makers = ("torch", "diffusers", "transformers", "onnx", "onnxscript")
+
+def keep(graphs: dict[str, tuple], folder: Path, target: Path, makers: Iterable[str]) -> dict:
+    """Write graphs and their graphs.json, which says what each belongs to and what it was made by; return that.
+
+    Args:
+        graphs: by name, an ONNX model and its weights' file below `folder`.
+        folder: of the weights.
+        target: where they are kept.
+        makers: the packages whose versions are noted.
+    """
     record = {"made_by": {name: metadata.version(name) for name in makers}, "graphs": {}}
-    for name, (network, inputs, outputs, weights) in networks(model).items():
-        path = model / weights
-        graph = without_weights(export(network, inputs, outputs), path, "weights")
-        content = graph.SerializeToString(deterministic=True)
+    for name, (graph, weights) in graphs.items():
+        content, path = graph.SerializeToString(deterministic=True), folder / weights
         files.write_bytes(target / f"{name}.onnx", content)
-        shapes = [[size.dim_value for size in one.type.tensor_type.shape.dim] for one in graph.graph.output]
         record["graphs"][name] = {
             "file": f"{name}.onnx",
             "bytes": len(content),
             "sha256": hashlib.sha256(content).hexdigest(),
             "weights": {"file": weights, "bytes": path.stat().st_size, "sha256": files.sha256(path)},
-            "inputs": {key: list(value.shape) for key, value in inputs.items()},
-            "outputs": dict(zip(outputs, shapes, strict=True)),
+            "inputs": shapes(graph.graph.input),
+            "outputs": shapes(graph.graph.output),
         }
     files.write_text(target / "graphs.json", json.dumps(record, indent=1) + "\n")
     return record
+
+
+def shapes(values) -> dict[str, list[int | str]]:
+    """Of a graph's inputs or outputs; a size that is not fixed has a name."""
+    return {one.name: [size.dim_param or size.dim_value for size in one.type.tensor_type.shape.dim] for one in values}

@@ -52,6 +52,8 @@ export class Tokenizer {
     this.normalise = normaliser(spec.normalizer);
     this.cut = cutter(spec.pre_tokenizer);
     this.alphabet = alphabet();
+    this.pieces = [];
+    for (const [piece, id] of [...this.vocabulary, ...this.added]) this.pieces[id] = piece;
     const names = [...this.added.keys()].map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
     this.special = names.length ? new RegExp(`(${names.join("|")})`, "u") : null;
     this.done = new Map();
@@ -76,6 +78,12 @@ export class Tokenizer {
 
   /** @param {string} text @returns {number[]} */
   encode(text) { return this.words(text).flatMap((word) => word.ids); }
+
+  /** @param {number} id @returns {Uint8Array} the bytes that a token stands for; not for vocabularies that mark ends of words */
+  bytes(id) {
+    const piece = this.pieces[id];
+    return this.added.has(piece) ? new TextEncoder().encode(piece) : Uint8Array.from(piece, (letter) => this.alphabet.indexOf(letter));
+  }
 
   /** The ids of one word: its bytes, joined pair by pair, always the pair that was learned first. */
   merge(word) {

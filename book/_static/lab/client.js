@@ -54,6 +54,9 @@ export function ask(message, on) {
 /** Bytes as a reader counts them. */
 const megabytes = (bytes) => `${bytes < 9.95e6 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6)} MB`;
 
+/** @param {string} lab @returns {Promise<boolean>} whether this site was built with the lab's model */
+export const offered = async (lab) => lab in (await manifest()).labs;
+
 /** The files of a lab, each with the name that a sentence may call it by. */
 async function filesOf(lab) {
   const {labs} = await manifest();

@@ -3,7 +3,7 @@
 // A message has an id and an op; every answer repeats the id.
 //   load   {lab, files, base}       -> progress {received, total} …, done {note}
 //   run    {lab, settings}          -> step {…} …, done {…}        as the lab's engine says
-//   call   {lab, name, settings}    -> done {…}                    a quick question to the engine
+//   call   {lab, name, settings}    -> done {…}                    a question to the engine
 //   cancel {target}                 -> the job `target` ends with `cancelled`
 //   kept   {files, base}            -> done: whether all is in the browser's cache
 //   tidy   {files, base}            -> done: the cache holds no others
@@ -71,7 +71,7 @@ function engine(lab) {
 const operations = {
   load,
   run: ({lab, settings}, self) => engine(lab).run(settings, self),
-  call: ({lab, name, settings}) => engine(lab).calls[name](settings),
+  call: ({lab, name, settings}, self) => engine(lab).calls[name](settings, self),
   kept: ({files, base}) => kept(files, base),
   tidy: ({files, base}) => tidy(files, base),
   free: () => free(),

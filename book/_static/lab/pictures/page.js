@@ -1,17 +1,17 @@
 // The picture lab: write a sentence, watch it become a picture.
 import {ask, loader} from "../client.js";
+import {dial, field, fold, json, mount, narrow, share as shareLink} from "../controls.js";
 import {choices, el, onTheme, player, speaker, svg} from "../shared.js";
 import {animatedPng, stripPng, png, strip} from "./film.js";
 import {DEFAULTS, fromAddress, LIMITS, seedTrouble, toAddress} from "./settings.js";
 import {colourOf, Run, view} from "./view.js";
 import {accept, chance, complete, unknown} from "./words.js";
 
-const HERE = new URL(".", import.meta.url).href, narrow = matchMedia("(max-width: 600px)");
-const json = async (name) => { const response = await fetch(new URL(name, HERE)); if (!response.ok) throw new Error(`${name}: ${response.status}`); return response.json(); };
+const HERE = new URL(".", import.meta.url).href;
 
 /** The run that was made beforehand, cut out of its sheet. */
 async function prepared() {
-  const [record, image] = await Promise.all([json("example.json"), new Promise((resolve, reject) => {
+  const [record, image] = await Promise.all([json("example.json", HERE), new Promise((resolve, reject) => {
     const picture = new Image();
     picture.onload = () => resolve(picture);
     picture.onerror = reject;
@@ -27,25 +27,6 @@ async function prepared() {
     run.looks[index] = Float32Array.from(bytes.subarray(index * places * length, (index + 1) * places * length), (byte) => (byte / 255) ** 2);
   Object.assign(run, {finished: true, times: record.times});
   return run;
-}
-
-/** A slider with its name and value above it. */
-function dial(name, [low, high], step, value, format = String) {
-  const node = el("label"), words = el("span", "bk-lab-name", `${name} `), shown = el("span", "bk-pictures-value", format(value));
-  const input = el("input", "bk-lab-range", null, {type: "range", min: low, max: high, step, "aria-label": name});
-  input.value = value;
-  words.append(shown);
-  node.append(words, input);
-  const told = () => { shown.textContent = format(Number(input.value)); input.setAttribute("aria-valuetext", format(Number(input.value))); };
-  input.oninput = told;
-  told();
-  return {node, get: () => Number(input.value), set: (to) => { input.value = to; told(); }};
-}
-
-function field(name, className = "", attributes = {}) {
-  const node = el("label"), input = el("input", `bk-lab-input ${className}`, null, {type: "text", autocomplete: "off", spellcheck: "false", dir: "auto", ...attributes});
-  node.append(el("span", "bk-lab-name", name), input);
-  return {node, input};
 }
 
 /** The text field of the prompt, with the phrases that the model knows. */
@@ -119,7 +100,7 @@ function build(host, root, example, words) {
   seedRow.append(seed.input, dice);
   seed.node.append(seedRow);
   seedBox.append(seed.node);
-  const steps = dial("Steps", LIMITS.steps, 1, start.steps), guidance = dial("Guidance", LIMITS.guidance, 0.5, start.guidance, (value) => value.toFixed(1));
+  const steps = dial("Steps", LIMITS.steps, 1, start.steps), guidance = dial("Guidance", LIMITS.guidance, 0.5, start.guidance, {format: (value) => value.toFixed(1)});
   const samplerBox = el("div", "bk-pictures-sampler");
   let sampler = start.sampler, samplerChoice;
   function setSampler(to) {
@@ -175,12 +156,7 @@ function build(host, root, example, words) {
   chanceButton.onclick = () => { prompt.input.value = chance(words); dice.onclick(); note(); say(prompt.input.value); };
   row.append(samplerBox, film, chanceButton);
   // On a phone the settings are folded, so that the picture stays in sight.
-  const folded = el("details", "bk-pictures-settings"), summary = el("summary", "bk-pictures-summary");
-  const sum = () => { summary.textContent = `Seed ${seed.input.value}, ${steps.get()} steps, guidance ${guidance.get().toFixed(1)}, ${sampler === "ddim" ? "DDIM" : "Euler"}`; };
-  folded.append(summary, dials, row);
-  folded.open = !narrow.matches;
-  folded.addEventListener("toggle", sum);
-  narrow.addEventListener("change", () => { folded.open = !narrow.matches; });
+  const {node: folded, sum} = fold(() => `Seed ${seed.input.value}, ${steps.get()} steps, guidance ${guidance.get().toFixed(1)}, ${sampler === "ddim" ? "DDIM" : "Euler"}`, dials, row);
   form.append(top, folded, wrong);
   const stage = el("div", "bk-pictures-stage"), strips = el("canvas", "bk-pictures-strip", null, {"aria-hidden": "true"}), holder = el("div", "bk-pictures-player");
   const actions = el("div", "bk-lab-actions"), timing = el("p", "bkv-note"), action = (text, click) => { const button = el("button", "bkv-link", text, {type: "button"}); button.onclick = click; actions.append(button); return button; };
@@ -224,10 +200,7 @@ function build(host, root, example, words) {
     say("Kept. The next picture will stand beside it.");
   });
   action("Copy a link to this", async () => {
-    const address = new URL(toAddress(settings()), location.href);
-    history.replaceState(null, "", address.hash);
-    try { await navigator.clipboard.writeText(address.href); timing.textContent = "Copied: the link holds the sentence and the settings, and nothing about you."; }
-    catch { timing.textContent = "The link stands in the address bar."; }
+    timing.textContent = await shareLink(toAddress(settings()), "the sentence and the settings");
     say(timing.textContent);
   });
   const name = () => (shown.settings.prompt.toLowerCase().replace(/[^a-z0-9]+/g, "-").slice(0, 40) || "picture") + `-seed-${shown.settings.seed}`;
@@ -320,22 +293,5 @@ function build(host, root, example, words) {
   return load.ready;
 }
 
-async function mount(host) {
-  const [example, words] = await Promise.all([prepared(), json("words.json")]);
-  const root = host.attachShadow({mode: "open"}), sheets = ["../shared.css", "../lab.css", "pictures.css"].map((path) => el("link", null, null, {rel: "stylesheet", href: new URL(path, HERE).href}));
-  const arrived = Promise.all(sheets.map((sheet) => new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; })));
-  root.append(...sheets, el("slot"));
-  await arrived;
-  const listed = build(host, root, example, words);
-  root.querySelector("slot").remove();
-  await listed;
-}
-
-for (const host of document.querySelectorAll('[data-lab="pictures"]')) {
-  host.bookkit = {};
-  host.bookkit.ready = mount(host).catch((error) => {
-    console.error(error);
-    const note = host.querySelector(".bk-lab-note");
-    if (note) note.textContent = "The lab could not start in this browser; the pictures above are from a run made beforehand.";
-  });
-}
+mount("pictures", HERE, ["pictures.css"], () => Promise.all([prepared(), json("words.json", HERE)]),
+  (host, root, [example, words]) => build(host, root, example, words));
