@@ -12,6 +12,7 @@ CHAPTERS = {
     "notebooks/04_attention.html": "text",
     "notebooks/05_gpt_from_scratch.html": "text",
     "notebooks/07_gpt2_generation.html": "text",
+    "notebooks/10_stable_diffusion.html": "pictures",
     "notebooks/14_rag.html": "search",
 }
 BEGUN = """async (host) => {
