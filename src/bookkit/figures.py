@@ -48,6 +48,8 @@ _TEXT_VARIABLES = {
     GREY: "var(--book-muted, #767676)",
     VERMILION: "var(--book-vermilion-text, #d55e00)",
 }
+NARROW = 4.6
+"""A figure so many inches wide, or less, fits a phone and is shown there whole; a wider one scrolls."""
 _STYLE = {
     "figure.figsize": (7.2, 4.0),
     "figure.facecolor": "none",
@@ -121,7 +123,8 @@ def svg(figure: Figure, alt: str) -> str:
     text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
     style = f"width: 100%; max-width: {width * 4 / 3:.0f}px; height: auto"
-    opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="{style}"'
+    narrow = ' class="narrow"' if width <= NARROW * 72 else ""
+    opening = f'<svg role="img" aria-label="{html.escape(alt)}"{narrow} style="{style}"'
     return text.replace("<svg", opening, 1)
 
 
