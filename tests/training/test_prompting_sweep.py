@@ -55,6 +55,11 @@ def test_texts(trick, reply, verdict):
     assert right("facts", trick, {"accepts": ["Paris"]}, reply) is verdict
 
 
+def test_mentions_counts_an_answer_anywhere():
+    assert prompting.mentions({"accepts": ["Paris"]}, "It is Lyon. Or is it Paris?")
+    assert not prompting.mentions({"accepts": ["six"]}, "sixty")
+
+
 def test_what_counts_of_nothing():
     assert judged("facts", "plain", "") == "" and not right("sums", "plain", {"answer": "1"}, "")
 

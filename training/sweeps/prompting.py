@@ -68,6 +68,8 @@ ORDER = (
     ("chat", TASKS, ("specific",)),
     ("assistant", ("sums",), ("plain",)),
     ("chat", TASKS, ("doubt",)),
+    ("assistant", ("sums",), ("steps",)),
+    ("chat", TASKS, ("1 example", "format", "5 examples", "polite")),
 )
 """What is run, the most needed first: the reader, the tasks, the tricks."""
 JSON = "Write this order as a JSON object with the keys item, quantity and city."
@@ -164,9 +166,12 @@ def final(task: str, trick: str, reply: str) -> str:
 def right(task: str, trick: str, item: dict, reply: str) -> bool:
     """Whether a reply gives an accepted answer; in texts, in whole words, in upper or lower case."""
     found = final(task, trick, reply)
-    if task == "sums" or task in LABELS:
-        return found == item["answer"]
-    return any(re.search(rf"(?<!\w){re.escape(term)}(s|es)?(?!\w)", found, re.IGNORECASE) for term in item["accepts"])
+    return found == item["answer"] if task == "sums" or task in LABELS else mentions(item, found)
+
+
+def mentions(item: dict, text: str) -> bool:
+    """Whether an accepted answer stands in a text, in whole words, in upper or lower case."""
+    return any(re.search(rf"(?<!\w){re.escape(term)}(s|es)?(?!\w)", text, re.IGNORECASE) for term in item["accepts"])
 
 
 def objects(reply: str) -> bool:
@@ -372,6 +377,10 @@ class Bench:
         run["seconds"] = round(done["seconds"], 1)
         if task in TASKS:
             run["right"] = "".join(str(int(right(task, trick, item, replies[item["id"]]))) for item in chosen)
+        if task == "sums" and who != "chat":  # what it would have got with no more tokens than the chat model
+            tokenizer, _ = reader(who, self.smoke)
+            first = {key: tokenizer.decode(tokenizer(text).input_ids[: SUMS["chat"]]) for key, text in replies.items()}
+            run["right_in_fewer"] = "".join(str(int(right(task, trick, item, first[item["id"]]))) for item in chosen)
         if task == "code":
             run["right"] = "".join(str(int(passes(item, replies[item["id"]]))) for item in chosen)
         self.runs.append(run)
