@@ -117,6 +117,8 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
     encoder = build(config, tokenizer)
     if config.start:
         encoder.load_state_dict(finished.text_encoder(config).state_dict())
+        if layout is not None:  # its last components say next to nothing and are scaled down: they are free
+            torch.nn.init.ones_(encoder.final_layer_norm.weight.data[-layout.shape[-1] :])
     said = None if layout is None else layout.flatten(0, 1)
     module = PictureCode(encoder, latents, said, weight)
 
