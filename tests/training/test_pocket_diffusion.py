@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bookkit.errors import BookError
 from training import recipe
@@ -598,6 +598,15 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path, smoke, name):
         logs.append((config.work / f"{name}.jsonl").read_text().splitlines()[-1])
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert [json.loads(log)["step"] for log in logs] == [22, 22]
+
+
+def test_a_warm_start_takes_the_unet_alone(tmp_path):
+    old, new = (torch.nn.ModuleDict({"unet": torch.nn.Linear(2, 2), "text_encoder": torch.nn.Linear(2, 2)})
+                for _ in range(2))  # fmt: skip
+    save_file(old.state_dict(), tmp_path / "unet.safetensors")
+    kept = new["text_encoder"].weight.clone()
+    loop.load_weights(new, tmp_path / "unet.safetensors", "train", only="unet.")
+    assert torch.equal(new["unet"].weight, old["unet"].weight) and torch.equal(new["text_encoder"].weight, kept)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

@@ -122,7 +122,7 @@ def run(
     if config.start:
         module.unet.load_state_dict(finished.unet(config).state_dict())
     if warm is not None:
-        loop.load_weights(module, warm, "train")
+        loop.load_weights(module, warm, "train", only="unet.")
     empty = words.encode(tokenizer, [""])[0]
     dropout = options["caption_dropout"]
     latents, tokens = stored["latents"], stored["tokens"]
@@ -151,7 +151,7 @@ def trained(config: Config, tokenizer):
 def main(argv=None) -> None:
     parser = step_parser("Train the U-Net.", minutes=True)
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
-    parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (unet.safetensors)")
+    parser.add_argument("--warm-start", type=Path, help="begin from the U-Net of an earlier run (unet.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))
     run(config, args.minutes, warm=args.warm_start, fit=args.fit)
 
