@@ -6,13 +6,14 @@ import random
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bookkit.errors import BookError
 from training import recipe
@@ -24,6 +25,7 @@ from training.pocket_diffusion import (
     data,
     evaluate,
     export,
+    finished,
     judges,
     layouts,
     loop,
@@ -483,7 +485,8 @@ def test_the_bank_knows_the_usual_picture_of_each(smoke):
     stored = bank.load(smoke, sprites, captions_tokenizer.load(smoke, sprites))
     count, usual = len(stored["latents"]), len(stored["usual"])
     assert stored["which"].shape == (count,) and set(stored["which"].tolist()) == set(range(usual)) and usual < count
-    assert stored["layout"].shape == (count, 4) and 0.05 < stored["layout"][:, 3].mean() < 0.15
+    assert stored["layout"].shape == (count, smoke.pictures["captions"], 8)
+    assert 0.02 < stored["layout"][..., -1].mean() < 0.15
     assert stored["tokens"].shape == (count, smoke.pictures["captions"], smoke.tokenizer["length"])
 
 
@@ -533,6 +536,16 @@ def test_the_noise_can_be_predicted_instead(smoke):
         for weighting in ({}, {"min_snr": 5.0, "least_weight": 0.1}):
             loss = train.DiffusionLoss(Text(), Known(), scheduler, **weighting)
             assert loss(latents, torch.tensor([[0], [1]]), times, noise)["loss"] < 1e-10
+
+
+def test_numbers_say_what_a_caption_says():
+    fox = Picture("fox", "flat", "teal", "any", "anywhere")
+    assert layouts.said([fox]).tolist() == [[0.0] * 8]
+    told = [replace(fox, size=size, place=place, neighbour=other) for size in layouts.FREE_SIZES
+            for place in layouts.FREE_PLACES for other in (None, "egg")]  # fmt: skip
+    numbers = layouts.said(told)
+    assert numbers.sum(1).tolist() == [len(layouts.says(p)) + (p.neighbour is not None) for p in told]
+    assert len(numbers.unique(dim=0)) == 3 * 6 * 2
 
 
 def test_windows_are_parts_of_their_pictures():
@@ -585,6 +598,15 @@ def test_an_interrupted_run_ends_in_the_same_weights(tmp_path, smoke, name):
         logs.append((config.work / f"{name}.jsonl").read_text().splitlines()[-1])
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
     assert [json.loads(log)["step"] for log in logs] == [22, 22]
+
+
+def test_a_warm_start_takes_the_unet_alone(tmp_path):
+    old, new = (torch.nn.ModuleDict({"unet": torch.nn.Linear(2, 2), "text_encoder": torch.nn.Linear(2, 2)})
+                for _ in range(2))  # fmt: skip
+    save_file(old.state_dict(), tmp_path / "unet.safetensors")
+    kept = new["text_encoder"].weight.clone()
+    loop.load_weights(new, tmp_path / "unet.safetensors", "train", only="unet.")
+    assert torch.equal(new["unet"].weight, old["unet"].weight) and torch.equal(new["text_encoder"].weight, kept)
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -661,10 +683,71 @@ def test_publishing_needs_the_evaluation(tmp_path):
 
 
 def test_shipped_models_are_evaluated_where_nothing_is_exported(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "SHIPPED", "smoke")
-    monkeypatch.setattr(export.bookkit, "model", lambda role: str(tmp_path / role))
-    folders = export.folders(toy(tmp_path))
+    monkeypatch.setattr(finished, "SHIPPED", "smoke")
+    monkeypatch.setattr(finished.bookkit, "model", lambda role: str(tmp_path / role))
+    folders = finished.folders(toy(tmp_path))
     assert folders["pipeline"] == tmp_path / "text-to-image" and folders["style-judge"] == tmp_path / "judge/style"
+
+
+# --- begun with finished models ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory, smoke):
+    """A trained configuration of twice the side that begins with the smoke run's models."""
+    work = tmp_path_factory.mktemp("begun")
+    (work / "smoke").symlink_to(smoke.work)
+    config = configuration.read(CONFIGS / "smoke.json", work / "warm")
+    config.start, config.resolution = "smoke", 64
+    config.vae["block_out_channels"] = [32, 32, 32]
+    config.training["vae"].lr, config.training["vae"].options["held_weight"] = 0.0002, 1.0
+    data.build(config)
+    assert vae.run(config) and text.run(config) and train.run(config)
+    return config
+
+
+def test_an_enlarged_autoencoder_has_the_latents_of_the_halved_picture(warm):
+    torch.manual_seed(0)
+    start, begun = finished.autoencoder(warm), vae.build(warm).requires_grad_(False)
+    vae.enlarge(begun, start)
+    sprites = data.load(warm)
+    pictures = sprites.composite(sprites.draw(8, random.Random(0)), random.Random(0))
+    latents = vae.halved(start, pictures)
+    assert (begun.encode(pictures).latent_dist.mode() - latents).square().mean() < 0.01 * latents.var()
+    doubled = start.decode(latents).sample.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert (begun.decode(latents).sample - doubled).square().mean() < 0.05 * doubled.var()
+    learned = vae.trained(warm, sprites).encode(pictures).latent_dist.mode()
+    assert 0 < (learned - latents).square().mean() < 0.1 * latents.var()
+
+
+def test_training_goes_on_in_the_spaces_of_what_it_began_with(warm, smoke):
+    sprites = data.load(warm)
+    tokenizer = captions_tokenizer.load(warm, sprites)
+    assert tokenizer.get_vocab() == captions_tokenizer.load(smoke, data.load(smoke)).get_vocab()
+    assert not (warm.work / "tokenizer").exists()
+    one, other = (sprites.layout.usual(subject, "flat", "teal") for subject in sprites.subjects[:2])
+    codes = bank.codes(warm, tokenizer, [one, other, replace(one, neighbour=other.subject)])
+    assert torch.allclose(codes[2], codes[:2].mean(0), atol=1e-5)
+    stored = bank.load(warm, sprites, tokenizer)
+    assert stored["usual"].shape[1:] == (warm.text_encoder["hidden_size"],)
+    shipped = load_file(finished.start(warm)["pipeline"] / "unet/diffusion_pytorch_model.safetensors")
+    now = load_file(warm.work / "unet.safetensors")
+    changes = [(now[f"unet.{name}"] - weight.float()).norm() / (weight.float().norm() + 1) for name, weight in
+               shipped.items()]  # fmt: skip
+    assert 0 < max(changes) < 0.5
+
+
+def test_finished_judges_see_drawings_in_the_middle(warm, free):
+    shown = [Picture(free.subjects[3], "3d", ground, "small", "left") for ground in BACKGROUNDS]
+    pictures = free.composite(shown, random.Random(0))
+    found = masks.find(masks.centred(pictures, 0.8125))
+    assert all(abs(seen.share - 0.8125) < 0.05 and abs(seen.x - 0.5) < 0.02 > abs(seen.y - 0.5) for seen in found)
+    empty = torch.full((1, 3, 16, 16), 0.3)
+    assert torch.equal(masks.centred(empty, 0.8), empty)
+    judge = judges.trained(warm, data.load(warm))
+    assert judge.centred == 0.8125 and judge.side == 32
+    export.export(warm, warm.work / "export")
+    assert evaluate.evaluate(warm, quick=True)["judges"]["train"]["background"] == 1
 
 
 # --- scores -----------------------------------------------------------------------------------------------
@@ -693,7 +776,7 @@ def test_the_nearest_caption_never_has_all_three(tmp_path):
 # --- configurations ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu", "cpu128", "gpu128"])
+@pytest.mark.parametrize("name", ["cpu", "gpu", "warm128", "gpu128"])
 def test_the_shipped_configurations_fit_the_book(name):
     config = configuration.read(CONFIGS / f"{name}.json")
 
@@ -715,10 +798,10 @@ def test_the_shipped_configurations_fit_the_book(name):
 
 def test_single_settings_are_changed_on_the_command_line():
     changes = ["training.unet.batch=64", "scheduler.prediction_type=epsilon"]
-    config = configuration.read(CONFIGS / "cpu128.json", changes=changes)
+    config = configuration.read(CONFIGS / "warm128.json", changes=changes)
     assert config.training["unet"].batch == 64 and config.scheduler["prediction_type"] == "epsilon"
-    with pytest.raises(BookError, match="changes no setting: .* a name from cpu128.json"):
-        configuration.read(CONFIGS / "cpu128.json", changes=["training.unet.bach=64"])
+    with pytest.raises(BookError, match="changes no setting: .* a name from warm128.json"):
+        configuration.read(CONFIGS / "warm128.json", changes=["training.unet.bach=64"])
 
 
 def test_a_wrong_configuration_is_refused(tmp_path):

@@ -11,6 +11,6 @@ The steps, each a module with a command line, in the order in which they run::
     evaluate  score it, and write the figures of its passport
 
 Between stretches of training, ``sheets`` draws unselected pictures with what is there. Every step reads one
-configuration (``configs/cpu.json`` is that of the shipped model, ``cpu128.json`` its successor's) and keeps its work in
-one folder outside the repository (see :func:`configuration.work_folder`).
+configuration (``configs/cpu.json`` is that of the shipped model; ``warm128.json`` that of its successor, which begins
+with its weights) and keeps its work in one folder outside the repository (see :func:`configuration.work_folder`).
 """

@@ -20,8 +20,8 @@ def main(argv=None) -> None:
     shared += [word for change in args.set for word in ("--set", change)]
     data.main(shared)
     trainings = (
-        lambda: judges.run(config, "style_judge", args.minutes),
-        lambda: judges.run(config, "judge", args.minutes),
+        lambda: bool(config.start) or judges.run(config, "style_judge", args.minutes),
+        lambda: bool(config.start) or judges.run(config, "judge", args.minutes),
         lambda: vae.run(config, args.minutes),
         lambda: text.run(config, args.minutes),
         lambda: train.run(config, args.minutes),

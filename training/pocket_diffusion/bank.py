@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from bookkit import files
 from bookkit.errors import BookError
-from training.pocket_diffusion import data, vae, words
+from training.pocket_diffusion import captions, data, finished, layouts, vae, words
 from training.pocket_diffusion.configuration import Config
 
 
@@ -24,9 +24,10 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
 
     Returns:
         "latents": float16 (n, 4, r, r); "tokens": int16 (n, captions, length); on the sprites' device. In the free
-        layout also "layout": float32 (n, 4), see :meth:`layouts.Free.numbers`; "usual": float16 (m, 4, r, r), the
-        latents of the same subjects, styles and backgrounds in their usual size and place; and "which": int32 (n,),
-        the one of these m that belongs to each of the n.
+        layout also "layout": float32 (n, captions, 8), see :func:`layouts.said`; "usual": float16 (m, …), for the same
+        subjects, styles and backgrounds the latents in their usual size and place or, if training begins with a text
+        encoder, what its vectors say of them; and "which": int32 (n,), the one of these m that belongs to each of
+        the n.
     """
     options = config.pictures
     weights = config.work / "vae.safetensors"
@@ -35,30 +36,41 @@ def load(config: Config, sprites: data.Sprites, tokenizer, say=print) -> dict[st
     key = files.sha256(weights)[:12]
     drawn = f"{options['variants']}x{options['captions']}{'-moved' if options['wiggle'] else ''}"
     free = bool(sprites.layout.groups)
-    drawn += "-free-" + hashlib.sha256(json.dumps(options["layout"]).encode()).hexdigest()[:8] if free else ""
+    chosen = json.dumps([options["layout"], config.start]) if free else ""
+    drawn += "-free-" + hashlib.sha256(chosen.encode()).hexdigest()[:8] if free else ""
     path = config.work / f"bank-{key}-{drawn}.safetensors"
     if not path.exists():
         started = time.monotonic()
         encoder = vae.trained(config, sprites)
         rng = random.Random(f"{config.seed}/bank")
         pictures = sprites.everything("train")
-        pictures += [sprites.vary(p, rng) for p in pictures * (options["variants"] - 1)]
+        varied = [sprites.vary(p, rng) for p in pictures * (options["variants"] - (not free))]
+        pictures = varied if free else pictures + varied
         pictures = [p for p in pictures if sprites.part(p) == "train"]
         short = free and config.precision == "bf16"
         moved = rng if options["wiggle"] else None
-        latents, tokens, numbers = [], [], []
+        latents, tokens, layout = [], [], []
         for start in range(0, len(pictures), 256):
             shown = pictures[start : start + 256]
-            places = sprites.places(shown, moved)
-            latents.append(encoded(encoder, sprites.paint(shown, places), short))
-            numbers.append(sprites.layout.numbers(places) if free else None)
-            texts = [sprites.caption(p, rng) for p in shown for _ in range(options["captions"])]
+            latents.append(encoded(encoder, sprites.composite(shown, moved), short))
+            told = [sprites.layout.told(p, rng) for p in shown for _ in range(options["captions"])]
+            texts = [captions.varied(p, sprites.tags[p.subject], rng) for p in told]
             tokens.append(words.encode(tokenizer, texts).to(torch.int16).view(len(shown), options["captions"], -1))
-        stored = {"latents": torch.cat(latents).contiguous(), "tokens": torch.cat(tokens)}
+            layout.append(layouts.said(told).view(len(shown), options["captions"], -1))
+        stored = {"latents": torch.cat(latents), "tokens": torch.cat(tokens)}
         if free:
-            stored |= {"layout": torch.cat(numbers)} | usual(encoder, sprites, pictures, short)
+            plain = [replace(sprites.layout.usual(p.subject, p.style, p.background), neighbour=p.neighbour)
+                     for p in pictures]  # fmt: skip
+            number = {picture: i for i, picture in enumerate(dict.fromkeys(plain))}
+            if config.start:
+                usual = codes(config, tokenizer, list(number)).half()
+            else:
+                chunks = [list(number)[start : start + 256] for start in range(0, len(number), 256)]
+                usual = torch.cat([encoded(encoder, sprites.composite(chunk), short) for chunk in chunks])
+            which = torch.tensor([number[picture] for picture in plain], dtype=torch.int32)
+            stored |= {"layout": torch.cat(layout), "usual": usual, "which": which}
         part = path.with_suffix(".part")
-        save_file(stored, part)
+        save_file({name: tensor.contiguous() for name, tensor in stored.items()}, part)
         part.replace(path)
         say(f"bank: {len(pictures)} latents in {time.monotonic() - started:.0f} s")
     try:
@@ -76,12 +88,20 @@ def encoded(encoder, pictures: torch.Tensor, short: bool = False) -> torch.Tenso
     return torch.cat(latents).half().cpu()
 
 
-def usual(encoder, sprites: data.Sprites, pictures: list[data.Picture], short: bool) -> dict[str, torch.Tensor]:
-    """What :func:`load` calls "usual" and "which"."""
-    plain = [replace(sprites.layout.usual(p.subject, p.style, p.background), neighbour=p.neighbour) for p in pictures]
-    number = {picture: i for i, picture in enumerate(dict.fromkeys(plain))}
-    distinct = list(number)
-    chunks = [distinct[start : start + 256] for start in range(0, len(distinct), 256)]
-    latents = torch.cat([encoded(encoder, sprites.composite(chunk), short) for chunk in chunks])
-    which = torch.tensor([number[picture] for picture in plain], dtype=torch.int32)
-    return {"usual": latents.contiguous(), "which": which}
+@torch.no_grad()
+def codes(config: Config, tokenizer, pictures: list[data.Picture]) -> torch.Tensor:
+    """What the text encoder that training begins with says of pictures, float32 (n, width); of two subjects, the mean.
+
+    It says it at every place from a caption's end on; this is the mean of these vectors.
+    """
+    encoder = finished.text_encoder(config)
+    shown = [[p.subject, p.neighbour] if p.neighbour else [p.subject] for p in pictures]
+    sentences = [[captions.canonical(data.Picture(subject, p.style, p.background)) for subject in subjects]
+                 for p, subjects in zip(pictures, shown, strict=True)]  # fmt: skip
+    number = {sentence: i for i, sentence in enumerate(dict.fromkeys(sum(sentences, [])))}
+    found = []
+    for ids in words.encode(tokenizer, list(number)).split(256):
+        done = (ids == tokenizer.eos_token_id).float()[..., None]
+        found.append((encoder(ids)[0] * done).sum(1) / done.sum(1))
+    found = torch.cat(found)
+    return torch.stack([found[[number[sentence] for sentence in some]].mean(0) for some in sentences])

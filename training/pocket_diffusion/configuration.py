@@ -57,12 +57,14 @@ class Config:
         precision: "no" (float32) or "bf16" (weights stay float32), as Accelerate names them.
         subjects: "groups" (emojibase's numbers, None for all) and "limit" (a number, or None).
         packs_all: whether the pack holds all subjects, or those of the groups alone.
-        pictures: what is trained on: "variants" of each combination (the first in usual size and place), "captions"
-            of each, whether to "wiggle" them by a few pixels (in the free layout: to compose them at random), and the
-            settings of the free "layout", if it is that.
+        pictures: what is trained on: "variants" of each combination (in the fixed layout the first one in usual size
+            and place), "captions" of each, whether to "wiggle" them by a few pixels (in the free layout: to compose
+            them at random), and the settings of the free "layout", if it is that.
         vae, text_encoder, unet, scheduler, judge, style_judge: what the libraries' own classes take.
         training: for each model, how it is trained.
         synthetic: whether plain shapes stand in for the emoji sets (for smoke runs).
+        start: the configuration whose finished models all training begins with, if any: its autoencoder has one level
+            less, its pictures half the side, so that both share one space of latents.
         work: the folder for everything that is made.
     """
 
@@ -82,6 +84,7 @@ class Config:
     training: dict[str, Training]
     evaluation: dict
     synthetic: bool = False
+    start: str | None = None
     packs_all: bool = True
     work: Path = Path()
 

@@ -33,7 +33,7 @@ import torch.nn.functional as F
 
 from bookkit import bootstrap
 from training import recipe
-from training.pocket_diffusion import data, export, judges, loop, masks, sheets
+from training.pocket_diffusion import data, export, finished, judges, loop, masks, sheets
 from training.pocket_diffusion.captions import canonical
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 from training.pocket_diffusion.sheets import sample
@@ -171,16 +171,16 @@ def quartiles(values: torch.Tensor) -> list[float]:
 # --- the evaluation ---------------------------------------------------------------------------------------
 
 
-def evaluate(config: Config, quick: bool = False, models: Path | None = None, say=print) -> dict:
+def evaluate(config: Config, quick: bool = False, folder: Path | None = None, say=print) -> dict:
     """All figures of the passport, of the exported models; with `quick`, over few prompts and one seed.
 
-    The models are those in `models`, else those that the work folder exports, else those that the book ships.
+    The models are those in `folder`, else those that the work folder exports, else those that the book ships.
     """
     options = config.evaluation | (config.evaluation["quick"] if quick else {})
     seeds, guidance, steps, batch = (options[key] for key in ("seeds", "guidance", "steps", "batch"))
     started = time.monotonic()
     sprites = data.load(config, loop.device())
-    pipe, judge = export.load(export.folders(config, models), sprites)
+    pipe, judge = export.load(config, finished.folders(config, folder), sprites)
     pipe.set_progress_bar_config(disable=True)
     training = sprites.everything("train")
     rng = random.Random("evaluation")

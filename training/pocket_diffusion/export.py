@@ -17,7 +17,6 @@ from pathlib import Path
 
 import torch
 
-import bookkit
 from bookkit.errors import BookError
 from training import recipe
 from training.pocket_diffusion import data, judges, loop, train, vae, words
@@ -26,7 +25,6 @@ from training.pocket_diffusion.configuration import Config, command, from_argume
 
 TOTAL_LIMIT, FILE_LIMIT = 65_000_000, 45_000_000
 PART = 15 * 2**20
-SHIPPED = "cpu"  # the configuration whose models the book ships
 
 
 def pipeline(config: Config, sprites: data.Sprites):
@@ -86,36 +84,12 @@ def export(config: Config, target: Path) -> dict:
     return sizes
 
 
-def folders(config: Config, models: Path | None = None) -> dict[str, Path]:
-    """Where the pipeline, the judge and the style judge lie.
-
-    Args:
-        config: whose export is meant, if there is one; else it is the book's own models.
-        models: an export in another folder.
-
-    Raises:
-        BookError: there is no export, and the book ships no models of this resolution.
-    """
-    if models or (config.work / "export").exists() or config.name != SHIPPED:
-        models = models or config.work / "export"
-        if not (models / "style-judge" / "config.json").exists():
-            raise BookError(f"There are no models in {models}: run the step `export` first.")
-        return {name: models / name for name in ("pipeline", "judge", "style-judge")}
-    judge = Path(bookkit.model("judge"))
-    return {"pipeline": Path(bookkit.model("text-to-image")), "judge": judge, "style-judge": judge / "style"}
-
-
-def load(folder: dict[str, Path], sprites: data.Sprites):
-    """(StableDiffusionPipeline, Judges) from where :func:`folders` says, float32, on the sprites' device."""
+def load(config: Config, folder: dict[str, Path], sprites: data.Sprites):
+    """(StableDiffusionPipeline, Judges) from where :func:`finished.folders` says, float32, on the sprites' device."""
     from diffusers import StableDiffusionPipeline
-    from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
 
     pipe = StableDiffusionPipeline.from_pretrained(folder["pipeline"]).to(sprites.device)
-    clip = CLIPModel.from_pretrained(folder["judge"])
-    style = ResNetForImageClassification.from_pretrained(folder["style-judge"])
-    tokenizer = CLIPTokenizer.from_pretrained(folder["judge"])
-    side = clip.config.vision_config.image_size
-    return pipe, judges.Judges(clip, style, tokenizer, sprites.subjects, side, sprites.device)
+    return pipe, judges.load(config, folder, sprites)
 
 
 def _write_processors(target: Path, scorer: judges.Judges) -> None:

@@ -5,6 +5,9 @@
 They are ordinary ``CLIPModel`` and ``ResNetForImageClassification`` models. The CLIP is the book's CLIP score; it
 answers "which subject?" by retrieval among all names. The colour of the background needs no model: it is measured.
 
+In the free layout, finished judges of the fixed layout can serve (`start` in the configuration): they are shown each
+drawing cut out and set in the middle in their usual size.
+
 No judge has seen a generated picture. What it is measured on is held out as in :mod:`data`: the CLIP on *pairs*
 (sprites that it was never shown) and on *triples*; the style classifier on every tenth subject, which is left out
 of its training altogether.
@@ -12,15 +15,15 @@ of its training altogether.
 
 import json
 import random
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
 from training import recipe
-from training.pocket_diffusion import data, loop, words
+from training.pocket_diffusion import data, finished, layouts, loop, masks, words
 from training.pocket_diffusion.captions import BACKGROUNDS, canonical, noun_phrase, plain
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
-from training.pocket_diffusion.masks import border, lab
 
 MEAN = STD = (0.5, 0.5, 0.5)  # pictures in [-1, 1]
 
@@ -180,11 +183,13 @@ class Judges:
 
     Attributes:
         names: unit vectors of all subjects' names, (subjects, d).
+        centred: the share of the frame in which drawings are set before they are judged; None: they stay as they are.
     """
 
-    def __init__(self, clip, style, tokenizer, subjects: list[str], side: int, device="cpu"):
+    def __init__(self, clip, style, tokenizer, subjects: list[str], side: int, device="cpu", centred=None):
         self.clip, self.style = clip.eval().to(device), style.eval().to(device)
         self.tokenizer, self.subjects, self.side, self.device = tokenizer, subjects, side, torch.device(device)
+        self.centred = centred
         self.names = self.text([noun_phrase(plain(subject)) for subject in subjects])
 
     @torch.no_grad()
@@ -207,11 +212,11 @@ class Judges:
         scores = []
         for start in range(0, len(asked), 128):
             shown = pictures[start : start + 128].to(self.device)
-            small = resized(shown, self.side)
+            small = resized(masks.centred(shown, self.centred) if self.centred else shown, self.side)
             vectors = features(self.clip.get_image_features(pixel_values=small))
             ranked = (vectors @ self.names.T).topk(min(5, len(self.subjects))).indices.tolist()
             styles = self.style(pixel_values=small).logits.argmax(1).tolist()
-            grounds = nearest_background(border(shown)).tolist()
+            grounds = nearest_background(masks.border(shown)).tolist()
             cosine = (vectors * wanted[start : start + 128]).sum(1).tolist()
             for i, picture in enumerate(asked[start : start + 128]):
                 best = [self.subjects[number] for number in ranked[i]]
@@ -229,12 +234,26 @@ class Judges:
 
 def nearest_background(colours: torch.Tensor) -> torch.Tensor:
     """The nearest named background in CIELAB, int64 (n,), for colours (n, 3) in [-1, 1]."""
-    named = lab(torch.tensor(list(BACKGROUNDS.values()), device=colours.device) / 255)
-    return torch.cdist(lab((colours.float().clamp(-1, 1) + 1) / 2), named).argmin(1)
+    named = masks.lab(torch.tensor(list(BACKGROUNDS.values()), device=colours.device) / 255)
+    return torch.cdist(masks.lab((colours.float().clamp(-1, 1) + 1) / 2), named).argmin(1)
+
+
+def load(config: Config, folder: dict[str, Path], sprites: data.Sprites) -> Judges:
+    """The judges from where :func:`finished.folders` says."""
+    from transformers import CLIPModel, CLIPTokenizer, ResNetForImageClassification
+
+    clip = CLIPModel.from_pretrained(folder["judge"])
+    style = ResNetForImageClassification.from_pretrained(folder["style-judge"])
+    tokenizer = CLIPTokenizer.from_pretrained(folder["judge"])
+    centred = layouts.FIXED_SIZES["normal"][0] if config.start else None
+    side = clip.config.vision_config.image_size
+    return Judges(clip, style, tokenizer, sprites.subjects, side, sprites.device, centred)
 
 
 def trained(config: Config, sprites: data.Sprites) -> Judges:
-    """The judges of a work folder."""
+    """The judges of a work folder, or those that training begins with."""
+    if config.start:
+        return load(config, finished.start(config), sprites)
     tokenizer = words.load(config, sprites)
     clip = loop.load_weights(JudgeLoss(build_judge(config, tokenizer)), config.work / "judge.safetensors", "judges")
     style = StyleLoss(build_style_judge(config))
@@ -264,7 +283,7 @@ def accuracy(judges: Judges, sprites: data.Sprites, limit: int = 1500) -> dict[s
 def main(argv=None) -> None:
     parser = step_parser("Train the judges on real pictures.", minutes=True)
     config = from_arguments(args := parser.parse_args(argv))
-    done = run(config, "style_judge", args.minutes) and run(config, "judge", args.minutes)
+    done = bool(config.start) or (run(config, "style_judge", args.minutes) and run(config, "judge", args.minutes))
     if done:
         sprites = data.load(config, loop.device())
         result = accuracy(trained(config, sprites), sprites)

@@ -234,17 +234,6 @@ class Free:
                 target += cut.flip(-1) if box.mirrored else cut
         return frames
 
-    def numbers(self, places: list[list[Box]]) -> torch.Tensor:
-        """What a layout is, in numbers: share of the frame, centre from the left and from the top, whether there are
-        two; float32 (n, 4)."""
-        rows = []
-        for boxes in places:
-            x, y = (sum(values) / len(boxes) for values in zip(
-                *((box.left + box.width / 2, box.top + box.height / 2) for box in boxes), strict=True))  # fmt: skip
-            longer = max(max(box.width, box.height) for box in boxes)
-            rows.append([longer / self.resolution, x / self.resolution, y / self.resolution, float(len(boxes) > 1)])
-        return torch.tensor(rows)
-
 
 def make(settings: dict | None, sprites: torch.Tensor, entries: list[dict], resolution: int, device: torch.device):
     """The layout that a configuration asks for: None for the fixed one, or the settings of the free one."""
@@ -257,6 +246,17 @@ def says(picture: Picture) -> dict[str, str]:
     """The parts of a picture's layout for which there are words: {"size": …, "place": …}."""
     words = {"size": (picture.size, SIZES), "place": (picture.place, PLACES)}
     return {name: chosen for name, (chosen, table) in words.items() if table[chosen][0]}
+
+
+def said(pictures: list[Picture]) -> torch.Tensor:
+    """What captions that tell these pictures say of their layout, in numbers: for each word for a size or a place, and
+    for a neighbour, 1 if it is said and else 0; float32 (n, 8)."""
+    sizes, places = ([word for word, phrases in table.items() if phrases[0]] for table in (SIZES, PLACES))
+    return torch.tensor([
+        [float(picture.size == word) for word in sizes] + [float(picture.place == word) for word in places]
+        + [float(picture.neighbour is not None)]
+        for picture in pictures
+    ])  # fmt: skip
 
 
 # --- pixels -----------------------------------------------------------------------------------------------

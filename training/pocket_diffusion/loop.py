@@ -222,13 +222,14 @@ def load(accelerator, folder: Path) -> None:
                         "another configuration; delete it to begin again.") from error  # fmt: skip
 
 
-def load_weights(module: torch.nn.Module, path: Path, step: str) -> torch.nn.Module:
+def load_weights(module: torch.nn.Module, path: Path, step: str, only: str = "") -> torch.nn.Module:
     """Put averaged weights into a module.
 
     Args:
         module: with the parameters that were averaged.
         path: what :func:`train` wrote.
         step: the step of the recipe that writes it, for the message.
+        only: how the names of the parameters begin that are meant; others stay as they are.
     """
     try:
         weights = load_file(path)
@@ -237,7 +238,7 @@ def load_weights(module: torch.nn.Module, path: Path, step: str) -> torch.nn.Mod
     except Exception as error:
         raise BookError(f"{path} is truncated or damaged: delete it and run the step `{step}` again.") from error
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict({name: w for name, w in weights.items() if name.startswith(only)}, strict=not only)
     except RuntimeError as error:
         raise BookError(f"{path} belongs to another configuration: use another work folder, or delete it.") from error
     return module

@@ -178,6 +178,24 @@ def cut(pictures: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts)
 
 
+def centred(pictures: torch.Tensor, share: float) -> torch.Tensor:
+    """What is drawn, set in the middle of its ground so that its longer side takes `share` of the frame (where nothing
+    is found, the picture as it is), like `pictures`, (n, 3, h, w)."""
+    side = pictures.shape[-1]
+    grounds = border(pictures)[..., None, None].expand_as(pictures).clone()
+    for picture, target, found in zip(pictures, grounds, find(pictures), strict=True):
+        if found is None:
+            target.copy_(picture)
+            continue
+        left, top, right, bottom = found.box
+        scale = share * side / max(right - left, bottom - top)
+        height, width = (max(1, round(scale * extent)) for extent in (bottom - top, right - left))
+        above, before = (side - height) // 2, (side - width) // 2
+        cut = F.interpolate(picture[None, :, top:bottom, left:right], (height, width), mode="bicubic", antialias=True)
+        target[:, above : above + height, before : before + width] = cut[0]
+    return grounds
+
+
 def _direction(picture: torch.Tensor, drawing: torch.Tensor) -> str | None:
     mirrored = drawing.flip(-1)
     lopsided = rms(drawing, mirrored)

@@ -13,7 +13,7 @@ from pathlib import Path
 from bookkit import files
 from bookkit.errors import BookError
 from training import recipe, registry
-from training.pocket_diffusion import evaluate, export
+from training.pocket_diffusion import evaluate, finished
 from training.pocket_diffusion.captions import BACKGROUNDS
 from training.pocket_diffusion.configuration import HERE, Config, command, from_arguments, step_parser
 from training.pocket_diffusion.data import STYLES
@@ -155,9 +155,9 @@ def write(root: Path = ROOT) -> None:
 def main(argv=None) -> None:
     parser = step_parser("Ship the models and write their passport.")
     config = from_arguments(parser.parse_args(argv))
-    if config.name != export.SHIPPED:
+    if config.name != finished.SHIPPED:
         raise BookError(
-            f'The book ships the models of "{export.SHIPPED}"; for "{config.name}" change export.SHIPPED first.'
+            f'The book ships the models of "{finished.SHIPPED}"; for "{config.name}" change finished.SHIPPED first.'
         )
     publish(config)
 

@@ -1,6 +1,6 @@
 """Sheets of unselected pictures, to be looked at after every stretch of training.
 
-    python -m training.pocket_diffusion.sheets --config training/pocket_diffusion/configs/cpu128.json
+    python -m training.pocket_diffusion.sheets --config training/pocket_diffusion/configs/warm128.json
 
 They need what the steps `vae`, `text` and `train` have written so far, and no judge. ``sheets/forty.png`` shows forty
 prompts of all kinds, each with a seed of its own, and ``forty.txt`` names them; in the free layout ``grid-named.png``

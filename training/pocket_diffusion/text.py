@@ -12,8 +12,11 @@ what is to be drawn, and the U-Net need not learn from noisy pictures which word
 nothing together with the U-Net, the encoder had not told the styles of a subject apart after 16,500 steps.
 
 In the free layout the drawing may stand anywhere, and the mean of all places is a blur. There the code is that of the
-latent in usual size and place, and a few more components say the layout that the picture really has: size, place, and
-whether there are two drawings.
+latent in usual size and place, and a few more components repeat what the caption says of the layout: "in the middle"
+and no word are different things, though the mean place is the same.
+
+Where training begins with a finished text encoder (`start` in the configuration), its vectors for a caption without any
+layout are themselves the code: a U-Net that reads them goes on reading what it knows.
 
 The matrices are trained by Muon (Jordan et al., 2024): a table of a thousand drawings is learned in far fewer steps
 than by AdamW, which trains the rest.
@@ -21,7 +24,7 @@ than by AdamW, which trains the rest.
 
 import torch
 
-from training.pocket_diffusion import bank, data, loop, words
+from training.pocket_diffusion import bank, data, finished, loop, words
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 STUDIED = 4096  # latents from which the principal components are computed
@@ -39,10 +42,10 @@ def build(config: Config, tokenizer):
 
 
 class PictureCode(torch.nn.Module):
-    """The error of the latents that a text encoder's vectors stand for.
+    """The error of the latents that a text encoder's vectors stand for, or of the vectors themselves.
 
     Attributes:
-        basis: (latent, width), the standardised code's way back to a flat latent.
+        basis: (latent, width), the standardised code's way back to a flat latent, or the identity.
         mean: (latent,).
         centre, spread: (k,), mean and standard deviation of the numbers of a layout.
     """
@@ -52,7 +55,7 @@ class PictureCode(torch.nn.Module):
 
         Args:
             text_encoder: a CLIPTextModel.
-            latents: (n, 4, r, r), what the code is to describe.
+            latents: (n, 4, r, r), what the code is to describe; or (n, hidden size), the codes themselves.
             layout: (n, k), the numbers of layouts that the last k components are to say, if there are any.
             weight: of their error.
         """
@@ -61,6 +64,11 @@ class PictureCode(torch.nn.Module):
         centre = torch.zeros(0) if layout is None else layout.mean(dim=0)
         self.register_buffer("centre", centre, persistent=False)
         self.register_buffer("spread", centre if layout is None else layout.std(0).clamp(min=1e-3), persistent=False)
+        if latents.ndim == 2:
+            width = latents.shape[1] - len(centre)
+            self.register_buffer("basis", torch.eye(width), persistent=False)
+            self.register_buffer("mean", torch.zeros(width), persistent=False)
+            return
         flat = latents[:: max(1, len(latents) // STUDIED)].float().flatten(1)
         mean = flat.mean(dim=0)
         width = min(text_encoder.config.hidden_size - len(centre), *flat.shape)
@@ -79,14 +87,14 @@ class PictureCode(torch.nn.Module):
         """Scalars for one batch.
 
         Args:
-            latents: (n, 4, r, r), standardised.
+            latents: (n, 4, r, r), standardised, or (n, hidden size).
             tokens: int64 (n, length), begun, ended and padded by the token that ends them.
             layout: (n, k), if the code says the layout.
         """
         output = self.text_encoder(tokens)[0]
         vectors = output[..., : self.basis.shape[1]]
         expected = vectors @ self.basis.T.to(vectors) + self.mean
-        error = ((expected.float() - latents.flatten(1)[:, None]) ** 2).mean(dim=2)
+        error = ((expected.float() - latents.flatten(1)[:, None, : len(self.mean)]) ** 2).mean(dim=2)
         done = (tokens == self.text_encoder.config.eos_token_id).float()
         loss = (error * done).sum() / done.sum()
         if layout is None:
@@ -106,14 +114,20 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
     del sprites
     torch.manual_seed(config.seed)
     weight = config.training["text"].options.get("layout_weight", 0.0)
-    module = PictureCode(build(config, tokenizer), latents, layout, weight)
+    encoder = build(config, tokenizer)
+    if config.start:
+        encoder.load_state_dict(finished.text_encoder(config).state_dict())
+        if layout is not None:  # its last components say next to nothing and are scaled down: they are free
+            torch.nn.init.ones_(encoder.final_layer_norm.weight.data[-layout.shape[-1] :])
+    said = None if layout is None else layout.flatten(0, 1)
+    module = PictureCode(encoder, latents, said, weight)
 
     def batch(count, rng):
         which = torch.randint(len(tokens), (count,), device=latents.device)
         caption = torch.randint(tokens.shape[1], (count,), device=latents.device)
         if layout is None:
             return latents[which].float(), tokens[which, caption].long()
-        return latents[stored["which"][which].long()].float(), tokens[which, caption].long(), layout[which]
+        return latents[stored["which"][which].long()].float(), tokens[which, caption].long(), layout[which, caption]
 
     return loop.train("text", config, module.to(latents.device), batch, minutes, stop_at)
 

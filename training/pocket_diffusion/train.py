@@ -16,6 +16,8 @@ Decisions, and where they come from:
 - Time steps are spread over the batch (one from each of n equal parts), which lowers the variance of the loss.
 - One caption in ten is empty, for classifier-free guidance (Ho and Salimans, 2022).
 - The text encoder stays as the step `text` left it, as in Stable Diffusion (Rombach et al., 2022).
+- Where autoencoder and text encoder keep the spaces of finished ones (`start` in the configuration), the U-Net begins
+  with the finished weights: it knows what to draw and has to learn where, and how large.
 """
 
 from pathlib import Path
@@ -23,7 +25,7 @@ from pathlib import Path
 import torch
 
 from bookkit.errors import BookError
-from training.pocket_diffusion import bank, data, loop, text, vae, words
+from training.pocket_diffusion import bank, data, finished, loop, text, vae, words
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 
@@ -117,8 +119,10 @@ def run(
     options = config.training["unet"].options
     weighting = {name: options[name] for name in ("min_snr", "least_weight") if name in options}
     module = DiffusionLoss(text.trained(config, tokenizer), build_unet(config), scheduler, **weighting)
+    if config.start:
+        module.unet.load_state_dict(finished.unet(config).state_dict())
     if warm is not None:
-        loop.load_weights(module, warm, "train")
+        loop.load_weights(module, warm, "train", only="unet.")
     empty = words.encode(tokenizer, [""])[0]
     dropout = options["caption_dropout"]
     latents, tokens = stored["latents"], stored["tokens"]
@@ -147,7 +151,7 @@ def trained(config: Config, tokenizer):
 def main(argv=None) -> None:
     parser = step_parser("Train the U-Net.", minutes=True)
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
-    parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (unet.safetensors)")
+    parser.add_argument("--warm-start", type=Path, help="begin from the U-Net of an earlier run (unet.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))
     run(config, args.minutes, warm=args.warm_start, fit=args.fit)
 

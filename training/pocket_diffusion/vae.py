@@ -8,6 +8,12 @@ flat graphics, and no perceptual network has to be downloaded), plus a very smal
 drawing can be made to count more (`drawing_weight`), and most steps can see windows of pictures (`crops`), as Stable
 Diffusion's autoencoder was trained on smaller pictures than it is used for. The judges' features would be a perceptual
 network at hand, but a judge that has taught the model is none.
+
+An autoencoder can begin with a finished one of half the side (`start` in the configuration) and keep its space of
+latents: of flat graphics the latent of the small picture nearly determines the large one, and a text encoder and a
+U-Net that know the space can go on from what they know. It has one level more, the outermost, and begins as the other
+one between a halving and a doubling of pictures (:func:`enlarge`); `held_weight` holds its latents to those that the
+other one has of the picture averaged down, while its decoder learns to draw the edges in twice as many pixels.
 """
 
 import random
@@ -15,7 +21,7 @@ import random
 import torch
 import torch.nn.functional as F
 
-from training.pocket_diffusion import data, loop
+from training.pocket_diffusion import data, finished, loop
 from training.pocket_diffusion.configuration import Config, command, from_arguments, step_parser
 
 
@@ -66,20 +72,75 @@ def drawn_error(error: torch.Tensor, pictures: torch.Tensor, ground: torch.Tenso
     return (error.abs() * drawn).sum() / (3 * drawn.sum()).clamp(min=1)
 
 
-class VaeLoss(torch.nn.Module):
-    """Reconstruction and Kullback-Leibler loss of an AutoencoderKL."""
+@torch.no_grad()
+def enlarge(vae, start) -> None:
+    """Give an AutoencoderKL the weights of a finished one of half the side, and its outermost level such weights that
+    it begins as the other one between a halving and a doubling of pictures.
 
-    def __init__(self, vae, edge_weight: float = 1.0, kl_weight: float = 1e-5, drawing_weight: float = 0.0):
+    The outermost level's residual blocks begin by adding nothing. The encoder's first two convolutions together do,
+    but for one row and one column of six, what the other's first does to the means of 2 × 2 pixels; the decoder's last
+    upsampling begins by repeating each pixel.
+
+    Args:
+        vae: of (w, w, …) channels, w at least 27; changed in place.
+        start: of (w, …) channels, one level less.
+    """
+    weights = start.state_dict()
+    first, bias, inner = weights.pop("encoder.conv_in.weight"), weights.pop("encoder.conv_in.bias"), {}
+    for name in [name for name in weights if name.startswith("encoder.down_blocks")]:
+        encoder, blocks, level, rest = name.split(".", 3)
+        inner[f"{encoder}.{blocks}.{int(level) + 1}.{rest}"] = weights.pop(name)
+    vae.load_state_dict(weights | inner, strict=False)
+    outermost = (*vae.encoder.down_blocks[0].resnets, *vae.decoder.up_blocks[-1].resnets)
+    for block in outermost:
+        torch.nn.init.zeros_(block.conv2.weight)
+        torch.nn.init.zeros_(block.conv2.bias)
+    doubling = vae.decoder.up_blocks[-2].upsamplers[0].conv
+    torch.nn.init.dirac_(doubling.weight)
+    torch.nn.init.zeros_(doubling.bias)
+
+    look, halving = vae.encoder.conv_in, vae.encoder.down_blocks[0].downsamplers[0].conv
+    torch.nn.init.zeros_(look.weight)
+    torch.nn.init.zeros_(look.bias)
+    torch.nn.init.zeros_(halving.weight)
+    halving.bias.copy_(bias)
+    # In either direction a pixel of the halved picture has the neighbours −1, 0, 1: the pixels (−2, −1), (0, 1), (2, 3)
+    # of the whole one. Pixel s + t is what the first convolution sees at −1 ≤ s ≤ 1 from where the second looks at
+    # 0 ≤ t ≤ 2; the pixel −2, out of sight, counts as another −1.
+    shares = torch.zeros(3, 3, 3)  # (s, t, neighbour)
+    for s, t in ((s, t) for s in range(3) for t in range(3)):
+        pixel = s - 1 + t
+        ways = 3 - abs(pixel - 1)
+        shares[s, t, (pixel + 2) // 2] = (2 if pixel == -1 else 1) / 2 / ways
+    for row, column in ((row, column) for row in range(3) for column in range(3)):
+        for colour in range(3):
+            channel = 9 * colour + 3 * row + column
+            look.weight[channel, colour, row, column] = 1
+            halving.weight[:, channel] = shares[row] @ first[:, colour] @ shares[column].T
+
+
+class VaeLoss(torch.nn.Module):
+    """Reconstruction and Kullback-Leibler loss of an AutoencoderKL, and how far its latents are from given ones."""
+
+    def __init__(self, vae, edge_weight: float = 1.0, kl_weight: float = 1e-5, drawing_weight: float = 0.0,
+                 held_weight: float = 0.0):  # fmt: skip
         super().__init__()
         self.vae, self.edge_weight, self.kl_weight = vae, edge_weight, kl_weight
-        self.drawing_weight = drawing_weight
+        self.drawing_weight, self.held_weight = drawing_weight, held_weight
 
     def heavy(self):
         """The parts that torch.compile is to fuse."""
         return self.vae.encoder, self.vae.decoder
 
-    def forward(self, pictures: torch.Tensor, noise: torch.Tensor, ground: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Scalars for pictures (n, 3, R, R) in [-1, 1], normal noise (n, 4, r, r) and grounds (n, 3, 1, 1)."""
+    def forward(self, pictures, noise, ground, held=None) -> dict[str, torch.Tensor]:
+        """Scalars for one batch.
+
+        Args:
+            pictures: (n, 3, R, R) in [-1, 1].
+            noise: (n, 4, r, r), standard normal.
+            ground: (n, 3, 1, 1), the colours of their grounds.
+            held: (n, 4, r, r), what the latents' means are held to, if they are.
+        """
         posterior = self.vae.encode(pictures).latent_dist
         latents = posterior.mean + posterior.std * noise
         output = self.vae.decode(latents).sample.float()
@@ -87,8 +148,12 @@ class VaeLoss(torch.nn.Module):
         kl = 0.5 * (posterior.mean.float() ** 2 + posterior.var.float() - 1 - posterior.logvar.float()).mean()
         l1, edge = error.abs().mean(), edges(output, pictures)
         drawing = self.drawing_weight * drawn_error(error, pictures, ground) if self.drawing_weight else 0.0
-        return {"loss": l1 + drawing + self.edge_weight * edge + self.kl_weight * kl, "l1": l1, "edges": edge,
-                "mse": (error**2).mean(), "kl": kl}  # fmt: skip
+        scores = {"loss": l1 + drawing + self.edge_weight * edge + self.kl_weight * kl, "l1": l1, "edges": edge,
+                  "mse": (error**2).mean(), "kl": kl}  # fmt: skip
+        if held is not None:
+            scores["held"] = ((posterior.mean.float() - held) ** 2).mean()
+            scores["loss"] = scores["loss"] + self.held_weight * scores["held"]
+        return scores
 
 
 @torch.no_grad()
@@ -115,9 +180,12 @@ def standardise(vae, pictures: torch.Tensor, batch: int = 64) -> None:
 
 
 def trained(config: Config, sprites: data.Sprites):
-    """The trained AutoencoderKL with standardised latents, in evaluation mode on the sprites' device."""
+    """The trained AutoencoderKL in evaluation mode on the sprites' device, its latents standardised (as they
+    are from the start, if it began with another)."""
     module = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae")
     vae = module.vae.eval().requires_grad_(False).to(sprites.device)
+    if config.start:
+        return vae
     rng = random.Random("standardise")
     pictures = sprites.draw(config.training["vae"].options["measured_on"], rng)
     standardise(vae, sprites.composite(pictures, rng), batch=min(64, 2**18 // config.resolution**2))
@@ -136,7 +204,10 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
     sprites = data.load(config, loop.device())
     torch.manual_seed(config.seed)
     options = config.training["vae"].options
-    module = VaeLoss(build(config), options["edge_weight"], options["kl_weight"], options.get("drawing_weight", 0.0))
+    module = VaeLoss(build(config), **{name: value for name, value in options.items() if name.endswith("_weight")})
+    small = finished.autoencoder(config).to(sprites.device) if config.start else None
+    if small is not None:
+        enlarge(module.vae, small)
     factor, crops = config.resolution // latent_side(config), options.get("crops")
 
     def batch(count, rng):
@@ -145,7 +216,8 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
         if crops and rng.random() < crops["share"]:
             pictures = windows(pictures, crops["side"], rng)
         side = pictures.shape[-1] // factor
-        return pictures, torch.randn(count, 4, side, side, device=pictures.device), ground
+        noise = torch.randn(count, 4, side, side, device=pictures.device)
+        return pictures, noise, ground, None if small is None else halved(small, pictures)
 
     done = loop.train("vae", config, module, batch, minutes, stop_at, fit)
     show(config, sprites)
@@ -153,11 +225,19 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
 
 
 @torch.no_grad()
+def halved(start, pictures: torch.Tensor) -> torch.Tensor:
+    """The latents (n, 4, r, r) that `start` has of pictures (n, 3, R, R) averaged down to half their side."""
+    return start.encode(F.avg_pool2d(pictures, 2)).latent_dist.mode()
+
+
+@torch.no_grad()
 def show(config: Config, sprites: data.Sprites) -> None:
     """Write ``vae.png``: held-out pictures above their reconstructions."""
     vae = loop.load_weights(VaeLoss(build(config)), config.work / "vae.safetensors", "vae").vae.to(sprites.device)
+    rng = random.Random(1)
     pictures = sprites.everything("pair") or sprites.everything("triple")
-    real = sprites.composite(random.Random(1).sample(pictures, min(12, len(pictures))))
+    pictures = [sprites.vary(picture, rng) for picture in rng.sample(pictures, min(12, len(pictures)))]
+    real = sprites.composite(pictures, rng)
     again = vae.decode(vae.encode(real).latent_dist.mode()).sample
     data.contact_sheet(data.to_pil(torch.cat([real, again])), len(real)).save(config.work / "vae.png")
 

@@ -8,6 +8,7 @@ import json
 import random
 from pathlib import Path
 
+from training.pocket_diffusion import finished
 from training.pocket_diffusion.captions import ALIASES, BACKGROUNDS, plain
 from training.pocket_diffusion.data import STYLES, Sprites
 
@@ -54,11 +55,13 @@ def learn(sprites: Sprites, vocabulary: int, length: int, seed: int = 0):
 
 
 def load(config, sprites: Sprites):
-    """The tokenizer of a work folder, learned if it is not there yet."""
+    """The tokenizer of a work folder, learned if it is not there yet, or the one that training begins with."""
     from transformers import CLIPTokenizer
 
     folder: Path = config.work / "tokenizer"
-    if not (folder / "tokenizer_config.json").exists():
+    if config.start:
+        folder = finished.start(config)["pipeline"] / "tokenizer"
+    elif not (folder / "tokenizer_config.json").exists():
         learn(sprites, seed=config.seed, **config.tokenizer).save_pretrained(folder)
     return CLIPTokenizer.from_pretrained(folder)
 
