@@ -22,6 +22,8 @@ The matrices are trained by Muon (Jordan et al., 2024): a table of a thousand dr
 than by AdamW, which trains the rest.
 """
 
+from pathlib import Path
+
 import torch
 
 from training.pocket_diffusion import bank, data, finished, loop, words
@@ -105,7 +107,7 @@ class PictureCode(torch.nn.Module):
         return {"loss": loss + self.weight * missed, "picture": loss, "layout": missed}
 
 
-def run(config: Config, minutes: float | None = None, stop_at: int | None = None) -> bool:
+def run(config: Config, minutes: float | None = None, stop_at: int | None = None, warm: Path | None = None) -> bool:
     """Train, or go on training; say whether it is done."""
     sprites = data.load(config, loop.device())
     tokenizer = words.load(config, sprites)
@@ -119,6 +121,8 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
         encoder.load_state_dict(finished.text_encoder(config).state_dict())
         if layout is not None:  # its last components say next to nothing and are scaled down: they are free
             torch.nn.init.ones_(encoder.final_layer_norm.weight.data[-layout.shape[-1] :])
+    if warm is not None:
+        loop.load_weights(torch.nn.ModuleDict({"text_encoder": encoder}), warm, "text")
     said = None if layout is None else layout.flatten(0, 1)
     module = PictureCode(encoder, latents, said, weight)
 
@@ -140,8 +144,9 @@ def trained(config: Config, tokenizer):
 
 def main(argv=None) -> None:
     parser = step_parser("Train the text encoder to tell what a caption's picture looks like.", minutes=True)
+    parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (text.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))
-    run(config, args.minutes)
+    run(config, args.minutes, warm=args.warm_start)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ other one has of the picture averaged down, while its decoder learns to draw the
 """
 
 import random
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -195,11 +196,18 @@ def trained(config: Config, sprites: data.Sprites):
 def main(argv=None) -> None:
     parser = step_parser("Train the AutoencoderKL.", minutes=True)
     parser.add_argument("--fit", type=float, help="choose the number of steps so that they take so many minutes")
+    parser.add_argument("--warm-start", type=Path, help="begin from the weights of an earlier run (vae.safetensors)")
     config = from_arguments(args := parser.parse_args(argv))
-    run(config, args.minutes, fit=args.fit)
+    run(config, args.minutes, warm=args.warm_start, fit=args.fit)
 
 
-def run(config: Config, minutes: float | None = None, stop_at: int | None = None, fit: float | None = None) -> bool:
+def run(
+    config: Config,
+    minutes: float | None = None,
+    stop_at: int | None = None,
+    warm: Path | None = None,
+    fit: float | None = None,
+) -> bool:
     """Train, or go on training; say whether it is done."""
     sprites = data.load(config, loop.device())
     torch.manual_seed(config.seed)
@@ -208,6 +216,8 @@ def run(config: Config, minutes: float | None = None, stop_at: int | None = None
     small = finished.autoencoder(config).to(sprites.device) if config.start else None
     if small is not None:
         enlarge(module.vae, small)
+    if warm is not None:
+        loop.load_weights(module, warm, "vae")
     factor, crops = config.resolution // latent_side(config), options.get("crops")
 
     def batch(count, rng):
