@@ -207,6 +207,16 @@ def a_reader_looks_into_the_prepared_picture_of_the_lab(visit):
     assert not [url for url in visit.own if "/lab/files/" in url]
 
 
+def a_reader_looks_into_the_picture_on_the_cover(visit):
+    host = visit.page.locator(".bookkit-lab")
+    host.scroll_into_view_if_needed()
+    host.evaluate("""async (host) => {
+      while (!host.bookkit.ready) await new Promise(requestAnimationFrame);
+      await host.bookkit.ready;
+    }""")
+    a_reader_looks_into_the_prepared_picture_of_the_lab(visit)
+
+
 def a_reader_turns_to_another_sentence_of_the_search_lab(visit):
     """Before a model is loaded; tests/site/test_lab_search.py loads it."""
     page, host = visit.page, visit.page.locator(".bookkit-lab")
@@ -238,6 +248,7 @@ def a_reader_sets_the_sliders_of_the_text_lab(visit):
 
 
 READERS = {
+    "book/index.html": a_reader_looks_into_the_picture_on_the_cover,
     "book/lab/text.html": a_reader_sets_the_sliders_of_the_text_lab,
     "book/lab/pictures.html": a_reader_looks_into_the_prepared_picture_of_the_lab,
     "book/lab/search.html": a_reader_turns_to_another_sentence_of_the_search_lab,

@@ -7,7 +7,7 @@ from harness import COMBINATIONS, assert_no_wider
 
 pytestmark = pytest.mark.site
 
-CHAPTERS = {
+PAGES = {
     "notebooks/03_embeddings.html": "search",
     "notebooks/04_attention.html": "text",
     "notebooks/05_gpt_from_scratch.html": "text",
@@ -21,12 +21,12 @@ BEGUN = """async (host) => {
 }"""
 
 
-@pytest.mark.parametrize("path", CHAPTERS)
+@pytest.mark.parametrize("path", PAGES)
 def test_a_lab_begins_when_the_reader_comes_near(open_page, path):
-    theme, width = COMBINATIONS[list(CHAPTERS).index(path) % 2]
+    theme, width = COMBINATIONS[list(PAGES).index(path) % 2]
     visit = open_page(path, theme=theme, width=width)
     host = visit.page.locator(".bookkit-lab")
-    assert host.get_attribute("data-lab") == CHAPTERS[path]
+    assert host.get_attribute("data-lab") == PAGES[path]
     assert not [url for url in visit.own if re.search(r"/lab/(files/|\w+/example)", url)], "a lab began by itself"
     host.scroll_into_view_if_needed()
     host.evaluate(BEGUN)

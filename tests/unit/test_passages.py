@@ -250,6 +250,7 @@ def test_anchors_are_those_of_docutils(book):
 
 
 def test_no_marks_are_left(book):
-    marks = re.compile(r"\]\(|\*\*|</[a-z]+>|&[a-z]+;|\{[.#]\w|\0")
+    # </w> is how a tokenizer writes the end of a word.
+    marks = re.compile(r"\]\(|\*\*|</(?!w>)[a-z]+>|&[a-z]+;|\{[.#]\w|\0")
     left = [(section.document, section.anchor, found[0]) for section in book if (found := marks.search(section.text()))]
     assert not left
