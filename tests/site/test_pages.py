@@ -399,6 +399,8 @@ def test_generated_sources_are_current(tool):
 def test_the_cover_text_says_what_the_cover_shows():
     record = json.loads((ROOT / "book" / "_static" / "cover.json").read_text(encoding="utf-8"))
     page = (ROOT / "book" / "index.md").read_text(encoding="utf-8")
-    for alt in re.findall(r'alt="([^"]*)"', page):
+    covers = re.findall(r'<img src="[^"]*cover-[^"]*"[^>]*alt="([^"]*)"', page)
+    assert len(covers) == 2
+    for alt in covers:
         for language, figures in record.items():
             assert re.search(rf"\b{figures['tokens']}\b[^,.]* in {language}\b", alt), (language, alt)
